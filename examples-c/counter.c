@@ -1,0 +1,133 @@
+/* counter [processes] [increments]: several processes count together, and none is lost.
+ *
+ * Creates a cortex with one 64-bit counter, starts `processes` (default 4) copies of itself that each add one
+ * `increments` (default 10000) times, and checks the sum. The exit status tells: 0 when it is right.
+ *
+ * A read followed by a write would lose increments: two processes would read the same number. Between
+ * neocortex_write_begin and neocortex_write_commit nobody else writes.
+ */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
+#include <errno.h>
+#include <neocortex.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_PROCESSES = 100 };
+
+static int failed(const char *who)
+{
+    fprintf(stderr, "%s: %s\n", who, neocortex_last_message());
+    return 1;
+}
+
+static long number(const char *text, long low, long high)
+{
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < low || value > high) {
+        fprintf(stderr, "usage: counter [processes 1..%d] [increments]\n", MOST_PROCESSES);
+        exit(2);
+    }
+    return value;
+}
+
+/* counter --count KEY INCREMENTS: what each process that main() starts does. */
+static int count(int32_t key, long increments)
+{
+    neocortex_segment *segment = neocortex_attach(key, sizeof(uint64_t));
+    int outcome = 0;
+
+    if (segment == NULL) {
+        return failed("counting process");
+    }
+    for (long i = 0; i < increments && outcome == 0; i++) {
+        void *value;
+
+        if (neocortex_write_begin(segment, &value) != NEOCORTEX_OK) {
+            outcome = failed("counting process");
+        } else {
+            *(uint64_t *)value += 1;
+            if (neocortex_write_commit(segment) != NEOCORTEX_OK) {
+                outcome = failed("counting process");
+            }
+        }
+    }
+    if (neocortex_close(segment) != NEOCORTEX_OK) {
+        outcome = failed("counting process");
+    }
+    return outcome;
+}
+
+int main(int argc, char **argv)
+{
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+    neocortex_segment *segment;
+    pid_t started[MOST_PROCESSES];
+    char key_text[16];
+    char increments_text[32];
+    long processes, increments, running = 0;
+    uint64_t total = 0;
+    int outcome = 0;
+
+    if (argc == 4 && strcmp(argv[1], "--count") == 0) {
+        return count((int32_t)number(argv[2], INT32_MIN, INT32_MAX), number(argv[3], 0, 1000000000));
+    }
+    processes = argc > 1 ? number(argv[1], 1, MOST_PROCESSES) : 4;
+    increments = argc > 2 ? number(argv[2], 0, 1000000000) : 10000;
+
+    options.flags = NEOCORTEX_RANDOM_KEY;
+    segment = neocortex_create(0, sizeof total, &options);
+    if (segment == NULL) {
+        return failed("counter");
+    }
+    snprintf(key_text, sizeof key_text, "%ld", (long)neocortex_key(segment));
+    snprintf(increments_text, sizeof increments_text, "%ld", increments);
+
+    while (running < processes) {
+        const pid_t child = fork();
+
+        if (child == 0) {
+            execlp(argv[0], argv[0], "--count", key_text, increments_text, (char *)NULL);
+            perror("counter: exec");
+            _exit(127);
+        }
+        if (child < 0) {
+            perror("counter: fork");
+            outcome = 1;
+            break;
+        }
+        started[running++] = child;
+    }
+    for (long i = 0; i < running; i++) {
+        int status;
+
+        while (waitpid(started[i], &status, 0) < 0 && errno == EINTR) {
+        }
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+            fprintf(stderr, "counter: process %ld failed\n", (long)started[i]);
+            outcome = 1;
+        }
+    }
+
+    if (neocortex_read(segment, &total, sizeof total) != NEOCORTEX_OK) {
+        outcome = failed("counter");
+    } else if (total != (uint64_t)processes * (uint64_t)increments) {
+        outcome = 1;
+    }
+    if (neocortex_close(segment) != NEOCORTEX_OK) {
+        outcome = failed("counter");
+    }
+    printf("counter: %ld processes, %ld increments each: %llu %s\n", processes, increments, (unsigned long long)total,
+           outcome == 0 ? "(right)" : "(WRONG)");
+    return outcome;
+}

@@ -1,0 +1,302 @@
+//! Who is alive: beacons, slots and generations.
+//!
+//! Each segment owns one System V semaphore set:
+//!
+//! | index | value |
+//! |---|---|
+//! | 0 | the mark: this set is ours |
+//! | 1–3 | the segment's id, 15 bits each: the way back for `reclaim` |
+//! | 4 | the gate: held by whoever is replacing the segment |
+//! | 5 | the parking semaphore of the `Semaphore` lock |
+//! | 6… | one beacon for each participant |
+//!
+//! A participant claims slot *i* with one `semop`: wait for zero, add one with `SEM_UNDO`, both
+//! without waiting. The kernel takes the one back however the process dies. There is no moment
+//! between claiming and being recorded, no process id, and nothing that a PID namespace changes.
+//!
+//! **Invariants.** The mark, the way back and the zeros are set in one `SETALL` before the set's id
+//! is known to anyone; never `SETVAL` or `SETALL` after that, for they clear the undo entries. A
+//! beacon is released only by the process that claimed it, with `SEM_UNDO`. An error of the kernel
+//! (`EINVAL`, `EIDRM`: the set is gone) is never taken for death.
+//!
+//! In the segment, each slot has a line with its generation (18 bits) and its reader count (14
+//! bits) in one word. A claimant first settles what a dead tenant left (see
+//! [`crate::CortexSync::settle`]), then raises the generation and zeroes the count in one step. So
+//! an identifier (slot, generation) whose slot has another generation names nobody alive.
+
+use crate::error::{Attempt, CortexError, CortexResult};
+use crate::primitive::{AtomicU32, Ordering};
+use crate::sys::sem::Set;
+use crate::sys::{errno, SysResult};
+
+/// "NC", within the 15 bits that a semaphore holds.
+const MARK: u16 = 0x4E43;
+const BACK: u16 = 1;
+const GATE: u16 = 4;
+const PARKING: u16 = 5;
+const FIRST: u16 = 6;
+
+const GENERATION_BITS: u32 = 18;
+const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+const READERS_BITS: u32 = 14;
+const READERS_MASK: u32 = (1 << READERS_BITS) - 1;
+
+/// The most read guards that one participant can hold at a time: the count must never reach the
+/// generation above it, and every thread of the process may be one ahead of its check.
+pub(crate) const READERS_CEILING: u32 = READERS_MASK / 2;
+
+/// A participant: which slot, and the how-many-eth tenant of it. Never 0; bit 0 is always clear,
+/// so that an owner word can keep a flag there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id(pub(crate) u32);
+
+impl Id {
+    pub(crate) fn new(slot: u32, generation: u32) -> Self {
+        Self((slot + 1) << (GENERATION_BITS + 1) | (generation & GENERATION_MASK) << 1)
+    }
+
+    /// The slot, or `None` for a word that no participant has (0 among them).
+    pub(crate) fn slot(self) -> Option<u32> {
+        (self.0 >> (GENERATION_BITS + 1)).checked_sub(1)
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        self.0 >> 1 & GENERATION_MASK
+    }
+}
+
+/// One participant's cache line.
+#[repr(C, align(64))]
+pub(crate) struct Line {
+    /// Generation above, reader count below.
+    word: AtomicU32,
+}
+
+impl Line {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
+        Self { word: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.word.load(Ordering::Acquire) >> READERS_BITS
+    }
+
+    /// Starts the next generation with no readers; the caller holds the slot's beacon.
+    pub(crate) fn raise_generation(&self) -> u32 {
+        loop {
+            let seen = self.word.load(Ordering::Relaxed);
+            let generation = (seen >> READERS_BITS).wrapping_add(1) & GENERATION_MASK;
+            let next = generation << READERS_BITS;
+            if self
+                .word
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return generation;
+            }
+        }
+    }
+
+    /// Counts one more reader; the count before.
+    #[inline]
+    pub(crate) fn add_reader(&self) -> u32 {
+        self.word.fetch_add(1, Ordering::SeqCst) & READERS_MASK
+    }
+
+    /// Counts one reader less.
+    #[inline]
+    pub(crate) fn remove_reader(&self) {
+        self.word.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The whole word, to look at and to sleep on.
+    pub(crate) fn load(&self) -> u32 {
+        self.word.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    /// The readers that a loaded word counts.
+    pub(crate) fn readers(word: u32) -> u32 {
+        word & READERS_MASK
+    }
+
+    /// Forgets the readers of a dead tenant, if the word is still what was `seen`.
+    pub(crate) fn forget_readers(&self, seen: u32) {
+        let empty = seen & !READERS_MASK;
+        let _ = self.word.compare_exchange(seen, empty, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// A segment's semaphore set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beacons {
+    set: Set,
+    limit: u16,
+    key: i32,
+}
+
+/// The 15-bit pieces of the segment id that the set carries.
+fn way_back(segment_id: i32) -> [u16; 3] {
+    let id = segment_id as u32;
+    [id & 0x7FFF, id >> 15 & 0x7FFF, id >> 30].map(|piece| piece as u16)
+}
+
+/// The segment id that a set of ours belongs to; `None` for a set that does not bear the mark.
+pub(crate) fn segment_of(set: Set) -> SysResult<Option<i32>> {
+    if !set.has_count(1).map(|only_one| !only_one)? || set.value(0)? != MARK {
+        return Ok(None);
+    }
+    let mut id = 0_u32;
+    for piece in 0..3 {
+        match set.value(BACK + piece) {
+            Ok(value) => id |= u32::from(value) << (15 * piece),
+            Err(failure) if failure.errno() == errno::EINVAL => return Ok(None),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(Some(id as i32))
+}
+
+impl Beacons {
+    /// Makes the set of a new segment, under the key that its header already names.
+    pub(crate) fn create(
+        beacon_key: i32,
+        segment_id: i32,
+        limit: u32,
+        mode: u32,
+    ) -> SysResult<Self> {
+        let count = usize::from(FIRST) + limit as usize;
+        let set = Set::create(beacon_key, count, mode)?;
+        let mut values = vec![0_u16; count];
+        values[0] = MARK;
+        values[usize::from(BACK)..][..3].copy_from_slice(&way_back(segment_id));
+        if let Err(failure) = set.initialise(&values) {
+            if let Err(left) = set.remove() {
+                tracing::error!(id = set.id(), error = %left.error, "semaphore set left behind");
+            }
+            return Err(failure);
+        }
+        Ok(Self { set, limit: limit as u16, key: 0 })
+    }
+
+    /// The set that a header names, once it is known to be that segment's own: mark, way back,
+    /// size, creator and mode. Otherwise a forged header could aim our operations at another set.
+    pub(crate) fn open(
+        key: i32,
+        set_id: i32,
+        segment: &crate::sys::shm::Status,
+        segment_id: i32,
+        limit: u32,
+    ) -> CortexResult<Self> {
+        let set = Set::from_id(set_id);
+        let gone = |failure: crate::sys::Failure| match failure.errno() {
+            errno::EINVAL | errno::EIDRM => CortexError::Removed { key },
+            _ => Err::<(), _>(failure).attempt("look at the semaphores of", key).unwrap_err(),
+        };
+        let status = set.status().map_err(gone)?;
+        let same_maker = status.creator == segment.creator && status.mode == segment.mode;
+        let is_ours = same_maker
+            && set.has_count(FIRST + limit as u16).map_err(gone)?
+            && segment_of(set).map_err(gone)? == Some(segment_id);
+        if !is_ours {
+            let detail = "its header names a semaphore set that is not its own";
+            return Err(CortexError::Corrupt { key, detail });
+        }
+        Ok(Self { set, limit: limit as u16, key })
+    }
+
+    /// The same set, with the segment's key for messages.
+    pub(crate) fn of_key(self, key: i32) -> Self {
+        Self { key, ..self }
+    }
+
+    pub(crate) fn set(&self) -> Set {
+        self.set
+    }
+
+    /// An error of the kernel about this set, in context. A set that is gone means that the segment
+    /// was removed; it never means that a participant is dead.
+    fn context<T>(&self, what: &str, result: SysResult<T>) -> CortexResult<T> {
+        match result {
+            Err(failure) if matches!(failure.errno(), errno::EINVAL | errno::EIDRM) => {
+                Err(CortexError::Removed { key: self.key })
+            }
+            result => result.attempt(what, self.key),
+        }
+    }
+
+    /// Claims a slot's beacon in one step; `false` where it is taken.
+    pub(crate) fn claim(&self, slot: u32) -> CortexResult<bool> {
+        self.context("claim a participant slot of", self.set.claim(FIRST + slot as u16))
+    }
+
+    pub(crate) fn release(&self, slot: u32) -> CortexResult<()> {
+        let released = self.set.release(FIRST + slot as u16);
+        self.context("release a participant slot of", released).map(drop)
+    }
+
+    /// Whether somebody holds the slot's beacon now.
+    pub(crate) fn is_lit(&self, slot: u32) -> CortexResult<bool> {
+        let value = self.set.value(FIRST + slot as u16);
+        self.context("ask for a participant of", value).map(|value| value != 0)
+    }
+
+    /// Every beacon: 0 is out.
+    pub(crate) fn all(&self) -> CortexResult<Vec<u16>> {
+        let values = self.set.values(FIRST + self.limit);
+        let mut values = self.context("ask for the participants of", values)?;
+        values.drain(..usize::from(FIRST));
+        Ok(values)
+    }
+
+    pub(crate) fn claim_gate(&self) -> CortexResult<bool> {
+        self.context("close the gate of", self.set.claim(GATE))
+    }
+
+    pub(crate) fn release_gate(&self) -> CortexResult<()> {
+        self.context("open the gate of", self.set.release(GATE)).map(drop)
+    }
+
+    /// Sleeps on the parking semaphore, at most `limit`.
+    pub(crate) fn park(&self, limit: std::time::Duration) -> CortexResult<()> {
+        self.context("wait for", self.set.take(PARKING, limit)).map(drop)
+    }
+
+    /// Wakes one that parks. A surplus wake costs the next sleeper one look; a set that is gone has
+    /// no sleepers.
+    pub(crate) fn unpark(&self) {
+        let _ = self.set.post(PARKING);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_slot_and_generation_and_are_never_zero() {
+        for slot in [0, 1, 127, crate::format::PARTICIPANT_LIMIT - 1] {
+            for generation in [0, 1, GENERATION_MASK] {
+                let id = Id::new(slot, generation);
+                assert_eq!((id.slot(), id.generation()), (Some(slot), generation));
+                assert_ne!(id.0, 0);
+                assert_eq!(id.0 & 1, 0);
+            }
+        }
+        assert_eq!(Id(0).slot(), None);
+    }
+
+    #[test]
+    fn way_back_keeps_every_id() {
+        for id in [0, 1, 32768, 98304, i32::MAX, -1] {
+            let pieces = way_back(id);
+            assert!(pieces.iter().all(|&piece| piece <= 0x7FFF));
+            let whole = pieces.iter().rev().fold(0_u64, |id, &piece| id << 15 | u64::from(piece));
+            assert_eq!(whole as u32 as i32, id);
+        }
+    }
+}

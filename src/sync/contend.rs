@@ -1,0 +1,126 @@
+//! Waiting for an owner word in the real world: beacons, sleep, deadlines, interrupts.
+
+use super::owner::World;
+use super::Wait;
+use crate::error::{CortexError, CortexResult};
+use crate::participants::Id;
+use crate::primitive::AtomicU32;
+use crate::site::{Site, Standing};
+use crate::sys::address;
+use std::time::Duration;
+
+/// Turns of the busy wait: about two microseconds, the time that a short write holds the lock. More
+/// would only keep the holder from a processor that it may be waiting for.
+const SPINS: u32 = 48;
+
+/// The first sleep, and the longest. A killed holder is noticed when a sleep ends, so the longest is
+/// what keeps that within 20 ms; the first is what makes it 10 ms typically.
+const FIRST_SLEEP: Duration = Duration::from_millis(2);
+const LONGEST_SLEEP: Duration = Duration::from_millis(16);
+
+/// Where a contender sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bed {
+    /// On the word itself; one sleeper is woken.
+    Word,
+    /// On the word itself; all are woken, for readers and writers sleep there alike.
+    WordForAll,
+    /// On the set's parking semaphore.
+    #[cfg(feature = "semaphore")]
+    Parking,
+}
+
+/// One attempt to take a lock.
+pub(crate) struct Contender<'a> {
+    pub(crate) site: &'a Site,
+    bed: Bed,
+    wait: Wait,
+    operation: &'static str,
+    spins: u32,
+    nap: Duration,
+    interrupts: u32,
+}
+
+impl<'a> Contender<'a> {
+    pub(crate) fn new(site: &'a Site, bed: Bed, wait: Wait, operation: &'static str) -> Self {
+        let interrupts = site.interrupts_seen();
+        Self { site, bed, wait, operation, spins: SPINS, nap: FIRST_SLEEP, interrupts }
+    }
+
+    /// How long the next sleep may last.
+    ///
+    /// # Errors
+    /// `Timeout` when time is over, `Interrupted` when this handle's waits were ended.
+    pub(crate) fn next_nap(&mut self) -> CortexResult<Duration> {
+        let (key, operation) = (self.site.key(), self.operation);
+        if self.site.was_interrupted(self.interrupts) {
+            return Err(CortexError::Interrupted { key, operation });
+        }
+        let left = self.wait.left();
+        if left == Some(Duration::ZERO) {
+            return Err(CortexError::Timeout { key, operation });
+        }
+        let nap = self.nap.min(left.unwrap_or(Duration::MAX));
+        self.nap = (self.nap * 2).min(LONGEST_SLEEP);
+        Ok(nap)
+    }
+
+    /// Wakes whoever sleeps on the word or, for a parking lock, on its semaphore.
+    pub(crate) fn wake(site: &Site, bed: Bed, word: &AtomicU32) {
+        match bed {
+            Bed::Word => address::wake_one(word),
+            Bed::WordForAll => address::wake_all(word),
+            #[cfg(feature = "semaphore")]
+            Bed::Parking => {
+                let _ = word;
+                site.beacons.unpark();
+            }
+        }
+        let _ = site;
+    }
+}
+
+impl World for Contender<'_> {
+    fn standing(&self, id: Id) -> CortexResult<Standing> {
+        self.site.standing(id)
+    }
+
+    fn claim(&self, slot: u32) -> CortexResult<bool> {
+        self.site.beacons.claim(slot)
+    }
+
+    fn release(&self, slot: u32) -> CortexResult<()> {
+        self.site.beacons.release(slot)
+    }
+
+    fn spin(&mut self) -> bool {
+        if self.spins == 0 || self.wait == Wait::Never {
+            return false;
+        }
+        self.spins -= 1;
+        crate::primitive::spin();
+        true
+    }
+
+    fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()> {
+        let nap = self.next_nap()?;
+        match self.bed {
+            Bed::Word | Bed::WordForAll => address::wait(word, value, nap),
+            #[cfg(feature = "semaphore")]
+            Bed::Parking => self.site.beacons.park(nap)?,
+        }
+        Ok(())
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        Self::wake(self.site, self.bed, word);
+    }
+
+    fn passed(&self, dead: Id) {
+        tracing::warn!(
+            key = self.site.key(),
+            slot = dead.slot(),
+            "passed a dead holder; the last committed value stands"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The owner word: 0 is free, anything else is (slot, generation, waiters bit) of the holder.
+//!
+//! | word | transition | by |
+//! |---|---|---|
+//! | 0 | → me | [`try_take`] |
+//! | 0 | → me + waiters | a taker that has slept: others may sleep still |
+//! | holder | → holder + waiters | a contender, before it sleeps |
+//! | holder (+ waiters) | → 0 | [`leave`]; wakes if the bit was set |
+//! | dead holder (+ waiters) | → 0 | [`free_dead`], with the dead slot's beacon held; wakes |
+//! | dead holder (+ waiters) | → 0 | [`settle`], by the slot's next tenant before it is one; the waiters look again within their slice |
+//!
+//! **Ordering.** Taking is acquire, leaving is release: what one holder stored the next one sees.
+//! Freeing a dead holder's word is acquire and release: the kernel's semaphore operation in between
+//! orders it after everything the dead process stored (it is a full barrier on both sides).
+//!
+//! **Why no live holder is ever robbed.** The word is compare-and-swapped to 0 only while holding
+//! the beacon of the slot that it names. The slot then has no tenant and can get none, so no word
+//! that names it can appear meanwhile, however long this process is stopped. And no word names a
+//! slot that has been let again, because the new tenant settles it before it raises the generation.
+//! A word whose generation is not its slot's was therefore never written by anybody within the
+//! protocol (somebody scribbled), and may be swapped away at any time.
+//!
+//! The functions are written against [`World`], which is the kernel in production and a model in
+//! `cfg(loom)`.
+
+use crate::error::CortexResult;
+use crate::participants::Id;
+use crate::primitive::{AtomicU32, Ordering};
+use crate::site::Standing;
+
+/// Set while somebody may be sleeping until the word changes.
+pub(crate) const WAITERS: u32 = 1;
+
+/// The participant that a word names; id 0 for a free one.
+pub(crate) fn holder(word: u32) -> Id {
+    Id(word & !WAITERS)
+}
+
+/// What the owner word needs to know of the world around it.
+pub(crate) trait World {
+    /// What is known of a participant.
+    fn standing(&self, id: Id) -> CortexResult<Standing>;
+    /// Claims a slot's beacon; `false` where it is taken.
+    fn claim(&self, slot: u32) -> CortexResult<bool>;
+    /// Releases a beacon that `claim` took.
+    fn release(&self, slot: u32) -> CortexResult<()>;
+    /// A busy wait before the first sleep: `false` when it has lasted long enough.
+    fn spin(&mut self) -> bool;
+    /// Sleeps while the word has this value, for a bounded time; an error ends the taking.
+    fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()>;
+    /// Wakes at least one sleeper.
+    fn wake(&self, word: &AtomicU32);
+    /// A dead holder was passed. No lock is held.
+    fn passed(&self, dead: Id);
+}
+
+/// Takes a free word. The fast path.
+#[inline]
+pub(crate) fn try_take(word: &AtomicU32, me: Id) -> bool {
+    word.compare_exchange(0, me.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+/// Lets go; whether somebody must be woken. A full barrier on x86 (see `fence_after_rmw`).
+#[inline]
+#[must_use]
+pub(crate) fn leave(word: &AtomicU32) -> bool {
+    word.swap(0, Ordering::AcqRel) & WAITERS != 0
+}
+
+/// Takes a word that was not free at first sight: spins, passes the dead, sleeps.
+///
+/// # Errors
+/// Whatever the world's `sleep` answers when time is over, or the kernel when asked who is alive.
+pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> CortexResult<()> {
+    let mut flag = 0;
+    loop {
+        let seen = word.load(Ordering::Relaxed);
+        if holder(seen).0 == 0 {
+            if word
+                .compare_exchange(seen, me.0 | flag, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(());
+            }
+            continue;
+        }
+        if world.spin() || pass_dead(word, seen, world)? {
+            continue;
+        }
+        let marked = seen | WAITERS;
+        if seen == marked
+            || word.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            // From here on a wake-up may have been meant for others too, or have gone to somebody
+            // who died: whoever takes after sleeping leaves the bit set.
+            flag = WAITERS;
+            world.sleep(word, marked)?;
+        }
+    }
+}
+
+/// Frees the word if its holder is dead; whether it did, or anything changed meanwhile.
+pub(crate) fn pass_dead(word: &AtomicU32, seen: u32, world: &impl World) -> CortexResult<bool> {
+    let dead = holder(seen);
+    match (world.standing(dead)?, dead.slot()) {
+        (Standing::Alive, _) => return Ok(false),
+        (Standing::Dead, Some(slot)) => {
+            if !world.claim(slot)? {
+                // Another thief is at it, or a new tenant, who settles: both are brief.
+                return Ok(false);
+            }
+            let freed = settle(word, slot);
+            world.release(slot)?;
+            if !freed {
+                return Ok(true);
+            }
+        }
+        _ => {
+            let freed = word.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed);
+            if freed.is_err() {
+                return Ok(true);
+            }
+        }
+    }
+    world.wake(word);
+    world.passed(dead);
+    Ok(true)
+}
+
+/// Frees a word that names this slot. The caller holds the slot's beacon.
+pub(crate) fn settle(word: &AtomicU32, slot: u32) -> bool {
+    loop {
+        let seen = word.load(Ordering::Relaxed);
+        if holder(seen).slot() != Some(slot) {
+            return false;
+        }
+        if word.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return true;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! System V semaphore sets: `semget`, `semop`, `semctl`.
+//!
+//! The kernel takes back what a dead process did with `SEM_UNDO`; that is all this library ever
+//! believes about whether a process lives. `SETVAL` and `SETALL` clear the undo entries of every
+//! process (`semctl(2)`), so [`Set::initialise`] may run only before anyone has claimed anything.
+
+use super::{check, retry, Failure, SysResult};
+use std::time::Duration;
+
+/// A semaphore set, by id. Copying it copies the name, not the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Set {
+    id: i32,
+}
+
+/// Who made a set, who owns it, and its permission bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SetStatus {
+    pub(crate) creator: u32,
+    pub(crate) owner: u32,
+    pub(crate) mode: u32,
+}
+
+/// IPC_STAT fills a `semid_ds`, which `libc` does not define for every system; on all of them it
+/// begins with the `ipc_perm` and is far smaller than this.
+#[repr(C)]
+struct StatBuffer {
+    permission: libc::ipc_perm,
+    rest: [u64; 64],
+}
+
+fn operation(index: u16, change: i16, flags: libc::c_int) -> libc::sembuf {
+    // SAFETY: sembuf is plain old data; all zeros is one of its values.
+    let mut operation: libc::sembuf = unsafe { std::mem::zeroed() };
+    operation.sem_num = index;
+    operation.sem_op = change;
+    operation.sem_flg = flags as _;
+    operation
+}
+
+const UNDO_NOW: libc::c_int = libc::IPC_NOWAIT | libc::SEM_UNDO;
+
+impl Set {
+    /// Makes a new set of `count` semaphores, all 0. Fails with `EEXIST` where the key is in use.
+    pub(crate) fn create(key: i32, count: usize, mode: u32) -> SysResult<Self> {
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | (mode & 0o777) as libc::c_int;
+        let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
+        // SAFETY: semget(2) takes no pointers.
+        let id = retry(|| {
+            check("semget", unsafe { libc::semget(key as libc::key_t, count, flags) })
+        })?;
+        Ok(Self { id })
+    }
+
+    /// The set that has this key now.
+    pub(crate) fn find(key: i32) -> SysResult<Self> {
+        // SAFETY: semget(2) takes no pointers. No flags: looks up, makes nothing.
+        let id = retry(|| check("semget", unsafe { libc::semget(key as libc::key_t, 0, 0) }))?;
+        Ok(Self { id })
+    }
+
+    /// The set with this id, which need not exist: every use of it can fail.
+    pub(crate) fn from_id(id: i32) -> Self {
+        Self { id }
+    }
+
+    pub(crate) fn id(self) -> i32 {
+        self.id
+    }
+
+    /// Sets every semaphore at once. Only for a set that nobody else can have claimed in yet.
+    pub(crate) fn initialise(self, values: &[u16]) -> SysResult<()> {
+        // SAFETY: the caller made the set with `values.len()` semaphores; SETALL reads that many.
+        let result = || unsafe { libc::semctl(self.id, 0, libc::SETALL, values.as_ptr()) };
+        retry(|| check("semctl(SETALL)", result())).map(drop)
+    }
+
+    /// The value of one semaphore.
+    pub(crate) fn value(self, index: u16) -> SysResult<u16> {
+        // SAFETY: GETVAL takes no fourth argument.
+        let result = || unsafe { libc::semctl(self.id, index.into(), libc::GETVAL) };
+        retry(|| check("semctl(GETVAL)", result())).map(|value| value as u16)
+    }
+
+    /// Whether the set has exactly `count` semaphores.
+    ///
+    /// Asked by reading one past the end, because `sem_nsems` is not portable. A set's size never
+    /// changes and ids are not reused with another size, so the answer holds while the id does.
+    pub(crate) fn has_count(self, count: u16) -> SysResult<bool> {
+        if let Err(failure) = self.value(count - 1) {
+            return if failure.errno() == libc::EINVAL { Ok(false) } else { Err(failure) };
+        }
+        match self.value(count) {
+            Ok(_) => Ok(false),
+            Err(failure) if failure.errno() == libc::EINVAL => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// All values. `count` must be what [`Set::has_count`] confirmed for this id.
+    pub(crate) fn values(self, count: u16) -> SysResult<Vec<u16>> {
+        let mut values = vec![0_u16; usize::from(count)];
+        // SAFETY: the set has `count` semaphores (a set's size never changes), and the kernel
+        // writes one u16 for each.
+        let result = unsafe { libc::semctl(self.id, 0, libc::GETALL, values.as_mut_ptr()) };
+        check("semctl(GETALL)", result)?;
+        Ok(values)
+    }
+
+    pub(crate) fn status(self) -> SysResult<SetStatus> {
+        // SAFETY: plain old data; all zeros is one of its values.
+        let mut buffer: StatBuffer = unsafe { std::mem::zeroed() };
+        // SAFETY: the buffer is larger than any system's semid_ds and aligned for it.
+        let result = unsafe { libc::semctl(self.id, 0, libc::IPC_STAT, &raw mut buffer) };
+        check("semctl(IPC_STAT)", result)?;
+        Ok(SetStatus {
+            creator: buffer.permission.cuid,
+            owner: buffer.permission.uid,
+            mode: u32::from(buffer.permission.mode) & 0o777,
+        })
+    }
+
+    /// Removes exactly this set.
+    pub(crate) fn remove(self) -> SysResult<()> {
+        // SAFETY: IPC_RMID takes no fourth argument.
+        let result = || unsafe { libc::semctl(self.id, 0, libc::IPC_RMID) };
+        retry(|| check("semctl(IPC_RMID)", result())).map(drop)
+    }
+
+    /// One step: if the semaphore is 0, make it 1 until this process releases it or ends.
+    /// `Ok(false)` where it was not 0.
+    pub(crate) fn claim(self, index: u16) -> SysResult<bool> {
+        let mut operations =
+            [operation(index, 0, libc::IPC_NOWAIT), operation(index, 1, UNDO_NOW)];
+        self.operate(&mut operations)
+    }
+
+    /// Gives back what [`Set::claim`] took, in the process that took it. Without the undo flag the
+    /// later exit of this process would take the next tenant's.
+    pub(crate) fn release(self, index: u16) -> SysResult<bool> {
+        self.operate(&mut [operation(index, -1, UNDO_NOW)])
+    }
+
+    /// Adds one, without undo: it wakes one sleeper in [`Set::take`].
+    pub(crate) fn post(self, index: u16) -> SysResult<bool> {
+        self.operate(&mut [operation(index, 1, libc::IPC_NOWAIT)])
+    }
+
+    /// Performs the operations at once or, where that would have to wait, not at all (`false`).
+    fn operate(self, operations: &mut [libc::sembuf]) -> SysResult<bool> {
+        let result = retry(|| {
+            // SAFETY: the pointer and length are of one live slice.
+            let result =
+                unsafe { libc::semop(self.id, operations.as_mut_ptr(), operations.len() as _) };
+            check("semop", result)
+        });
+        match result {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.errno() == libc::EAGAIN => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Sleeps until one can be subtracted, at most `limit`. A signal ends the sleep early, as does
+    /// the time: both are `Ok(false)`.
+    pub(crate) fn take(self, index: u16, limit: Duration) -> SysResult<bool> {
+        match self.timed(operation(index, -1, 0), limit) {
+            Ok(()) => Ok(true),
+            Err(failure) if matches!(failure.errno(), libc::EAGAIN | libc::EINTR) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn timed(self, mut operation: libc::sembuf, limit: Duration) -> Result<(), Failure> {
+        extern "C" {
+            // Declared here because `libc` has only its number (semop(2)).
+            fn semtimedop(
+                id: libc::c_int,
+                operations: *mut libc::sembuf,
+                count: libc::size_t,
+                timeout: *const libc::timespec,
+            ) -> libc::c_int;
+        }
+        let timeout = super::address::timespec(limit);
+        let _uncancelled = super::cancel::Disabled::new();
+        // SAFETY: one live operation and one live timespec.
+        let result = unsafe { semtimedop(self.id, &mut operation, 1, &timeout) };
+        check("semtimedop", result).map(drop)
+    }
+
+    /// Where there is no `semtimedop`, tries at growing intervals of at most a millisecond.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn timed(self, mut operation: libc::sembuf, limit: Duration) -> Result<(), Failure> {
+        let end = std::time::Instant::now() + limit;
+        let mut pause = Duration::from_micros(20);
+        operation.sem_flg |= libc::IPC_NOWAIT as libc::c_short;
+        loop {
+            // SAFETY: one live operation.
+            let result = check("semop", unsafe { libc::semop(self.id, &mut operation, 1) });
+            let now = std::time::Instant::now();
+            match result {
+                Err(failure) if failure.errno() == libc::EAGAIN && now < end => {}
+                result => return result.map(drop),
+            }
+            super::address::sleep(pause.min(end - now));
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A cheap name for the calling thread, unique among the threads that live in this process.
+
+/// Never 0. Another thread may get the same one after this thread has ended.
+#[inline]
+pub(crate) fn token() -> usize {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+    {
+        let token: usize;
+        // SAFETY: on x86-64 Linux the word at fs:0 is the thread control block's own address
+        // (ELF TLS ABI, variant II); reading it has no effect. It spares a call in a shared library.
+        unsafe {
+            std::arch::asm!("mov {}, fs:0", out(reg) token, options(nostack, preserves_flags, readonly))
+        };
+        token
+    }
+    #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+    {
+        let token: usize;
+        // SAFETY: TPIDR_EL0 is the thread pointer of the ELF TLS ABI; reading it has no effect.
+        unsafe {
+            std::arch::asm!("mrs {}, tpidr_el0", out(reg) token, options(nostack, preserves_flags, nomem))
+        };
+        token
+    }
+    #[cfg(not(all(
+        target_os = "linux",
+        any(all(target_arch = "x86_64", target_pointer_width = "64"), target_arch = "aarch64")
+    )))]
+    {
+        thread_local! {
+            static PLACE: u8 = const { 0 };
+        }
+        PLACE.with(|place| std::ptr::from_ref(place) as usize)
+    }
+}

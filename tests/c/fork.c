@@ -1,0 +1,225 @@
+/* fork(2): a child removes nothing of its parent's, releases nothing, and may use what it inherited. */
+#include "check.h"
+
+static const neocortex_lock_ops *lock;
+
+static neocortex_segment *create(void)
+{
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+
+    options.lock = lock;
+    return check_create(8, &options);
+}
+
+static void a_child_uses_an_inherited_handle(void)
+{
+    neocortex_segment *segment = create();
+    pid_t children[4];
+
+    check_write(segment, 5);
+    for (int i = 0; i < 4; i++) {
+        children[i] = check_fork();
+        if (children[i] == 0) {
+            CHECK(check_read(segment) >= 5);
+            for (int j = 0; j < 500; j++) {
+                void *data;
+
+                CHECK_OK(neocortex_write_begin(segment, &data));
+                *(uint64_t *)data += 1;
+                CHECK_OK(neocortex_write_commit(segment));
+            }
+            _exit(0);
+        }
+    }
+    for (int j = 0; j < 500; j++) {
+        void *data;
+
+        CHECK_OK(neocortex_write_begin(segment, &data));
+        *(uint64_t *)data += 1;
+        CHECK_OK(neocortex_write_commit(segment));
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK_CHILD(children[i]);
+    }
+    CHECK(check_read(segment) == 5 + 5 * 500);
+    CHECK_OK(neocortex_close(segment));
+}
+
+static void a_childs_close_removes_nothing(void)
+{
+    for (int way = 0; way < 4; way++) {
+        neocortex_segment *segment = create();
+        const int32_t key = neocortex_key(segment);
+        pid_t child;
+
+        check_write(segment, 5);
+        child = check_fork();
+        if (child == 0) {
+            if (way >= 2) { /* with a place among the participants of its own, and without */
+                check_write(segment, 6);
+            }
+            if (way % 2 == 0) {
+                CHECK_OK(neocortex_close(segment));
+            }
+            _exit(0);
+        }
+        CHECK_CHILD(child);
+        CHECK(check_exists(key));
+        CHECK(!neocortex_is_removed(segment));
+        CHECK(neocortex_is_owner(segment));
+        CHECK(check_read(segment) == (way >= 2 ? 6u : 5u));
+        check_write(segment, 7);
+        CHECK_STATUS(check_stranger_writes(key, 8), NEOCORTEX_OK);
+        CHECK(check_read(segment) == 8);
+        CHECK_OK(neocortex_close(segment));
+        CHECK(!check_exists(key));
+    }
+}
+
+/* The parent goes first: its close removes, and the child goes on with what it has until it lets go. */
+static void a_child_survives_its_parents_close(void)
+{
+    neocortex_segment *segment = create();
+    const struct check_pipe ready = check_open_pipe(), go = check_open_pipe();
+    const pid_t child = check_fork();
+
+    if (child == 0) {
+        uint64_t count = 0;
+
+        check_write(segment, 9); /* a place of its own */
+        check_tell(ready);
+        check_hear(go);
+        CHECK(neocortex_is_removed(segment));
+        CHECK_STATUS(neocortex_wait(segment, 1, NEOCORTEX_FOREVER, &count), NEOCORTEX_ERR_REMOVED);
+        CHECK_OK(neocortex_close(segment));
+        _exit(0);
+    }
+    check_hear(ready);
+    CHECK_OK(neocortex_close(segment));
+    check_tell(go);
+    CHECK_CHILD(child);
+    check_close_pipe(ready);
+    check_close_pipe(go);
+}
+
+static void an_inherited_write_guard_releases_nothing(void)
+{
+    for (int way = 0; way < 4; way++) {
+        neocortex_segment *segment = create();
+        void *data, *next = NULL;
+        pid_t child;
+
+        check_write(segment, 5);
+        CHECK_OK(neocortex_write_begin(segment, &data));
+        *(uint64_t *)data = 6;
+        child = check_fork();
+        if (child == 0) {
+            neocortex_status status;
+
+            switch (way) {
+            case 0:
+                CHECK_STATUS(neocortex_write_commit(segment), NEOCORTEX_ERR_INVALID_ARGUMENT);
+                CHECK_STATUS(neocortex_write_publish(segment, &next), NEOCORTEX_ERR_INVALID_ARGUMENT);
+                CHECK_STATUS(neocortex_write_abort(segment), NEOCORTEX_ERR_INVALID_ARGUMENT);
+                break;
+            case 1: /* the guard is not the child's, so it may or may not be let close: no harm either way */
+                status = neocortex_close(segment);
+                CHECK(status == NEOCORTEX_OK || status == NEOCORTEX_ERR_BUSY);
+                break;
+            case 2: /* it does not get the lock that its parent holds */
+                CHECK_OK(neocortex_set_timeout(segment, 5 * CHECK_MS));
+                status = neocortex_write(segment, data, 8);
+                CHECK(status == NEOCORTEX_ERR_TIMEOUT || status == NEOCORTEX_ERR_BUSY);
+                break;
+            default: /* nothing at all */
+                break;
+            }
+            _exit(0);
+        }
+        CHECK_CHILD(child);
+        CHECK(neocortex_commit_count(segment) == 1);
+        CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_ERR_TIMEOUT);
+        CHECK(*(uint64_t *)data == 6);
+        CHECK_OK(neocortex_write_commit(segment));
+        CHECK(check_read(segment) == 6);
+        CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_OK);
+        CHECK_OK(neocortex_close(segment));
+    }
+}
+
+static void an_inherited_read_guard_releases_nothing(void)
+{
+    neocortex_segment *segment = create();
+    const void *data;
+    pid_t child;
+
+    check_write(segment, 5);
+    CHECK_OK(neocortex_read_begin(segment, &data));
+    child = check_fork();
+    if (child == 0) {
+        CHECK_STATUS(neocortex_read_end(segment), NEOCORTEX_ERR_INVALID_ARGUMENT);
+        _exit(0);
+    }
+    CHECK_CHILD(child);
+    CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_ERR_TIMEOUT);
+    CHECK(*(const uint64_t *)data == 5);
+    CHECK_OK(neocortex_read_end(segment));
+    CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_OK);
+    CHECK_OK(neocortex_close(segment));
+}
+
+/* A parent that dies with a guard held: its child, which inherited the guard, does not keep it alive. */
+static void a_dead_parents_guard_is_taken_over_although_a_child_lives(void)
+{
+    neocortex_segment *segment = create();
+    const struct check_pipe ready = check_open_pipe(), go = check_open_pipe(), done = check_open_pipe();
+    pid_t parent;
+
+    check_write(segment, 5);
+    parent = check_fork();
+    if (parent == 0) {
+        neocortex_segment *mine = check_attach(segment);
+        void *data;
+
+        CHECK_OK(neocortex_write_begin(mine, &data));
+        *(uint64_t *)data = 99;
+        if (fork() == 0) { /* our grandchild: ends by itself when `go` or the watchdog says so */
+            alarm(CHECK_WATCHDOG);
+            close(go.in);
+            check_tell(ready);
+            check_hear(go);
+            check_tell(done);
+            _exit(0);
+        }
+        check_stay();
+    }
+    check_hear(ready);
+    check_kill(parent);
+    check_write(segment, 6);
+    CHECK(check_read(segment) == 6);
+    CHECK(neocortex_commit_count(segment) == 2);
+    check_tell(go);
+    check_hear(done);
+    CHECK_OK(neocortex_close(segment));
+    check_close_pipe(ready);
+    check_close_pipe(go);
+    check_close_pipe(done);
+}
+
+int main(void)
+{
+    check_start();
+    for (int i = 0; i < CHECK_LOCKS; i++) {
+        lock = check_lock(i);
+        if (lock == NULL) {
+            continue;
+        }
+        a_child_uses_an_inherited_handle();
+        a_childs_close_removes_nothing();
+        a_child_survives_its_parents_close();
+        an_inherited_write_guard_releases_nothing();
+        an_inherited_read_guard_releases_nothing();
+        a_dead_parents_guard_is_taken_over_although_a_child_lives();
+    }
+    return check_done("fork");
+}
