@@ -49,6 +49,7 @@ run() {
 kernel_objects >"$work/before"
 
 # The writer: for as long as the demo needs it. Key 0: it chooses a free one and says which.
+: >"$work/writer"
 "$build/writer" 0 20 0 >"$work/writer" 2>&1 &
 writer=$!
 key=
@@ -77,6 +78,7 @@ if [ -n "${NEOCORTEX_RUST_EXAMPLE:-}" ]; then
 fi
 
 # A reader that is there when the writer goes is told so.
+: >"$work/reader"
 "$build/reader" "$key" >"$work/reader" 2>&1 &
 reader=$!
 while ! grep -q '^reader: [0-9]' "$work/reader"; do

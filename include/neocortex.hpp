@@ -959,7 +959,7 @@ inline void remove(std::int32_t key) { detail::check(neocortex_remove(key)); }
 /// Removes what dead processes have left of a key.
 inline void reclaim(std::int32_t key) { detail::check(neocortex_reclaim(key)); }
 
-/// The version of the library that is linked, such as `"0.1.0"`.
+/// The version of the library that is linked, such as `"4.0.0"`.
 [[nodiscard]] inline std::string_view version() noexcept { return neocortex_version(); }
 
 /// Receives what the library has to say, for as long as it lives. One at a time: the newest receives.

@@ -49,8 +49,8 @@ mod site;
 mod sync;
 mod sys;
 
-//CAPI
-//CAPI2
+#[cfg(feature = "capi")]
+pub mod capi;
 
 pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
 pub use cortex::Cortex;

@@ -111,6 +111,16 @@ impl SegmentObserver {
         self.view.layout.shape.participants
     }
 
+    /// How many participants are attached now, and how many can be.
+    ///
+    /// # Errors
+    /// `Removed`, `Corrupt`, `CleanSystem`.
+    pub fn participants(&self) -> CortexResult<(u32, u32)> {
+        let beacons = open::open_beacons(&self.view.mapping, self.key())?;
+        let alive = beacons.all()?.into_iter().filter(|&lit| lit != 0).count();
+        Ok((alive as u32, self.participant_limit()))
+    }
+
     /// Whether the segment was removed.
     pub fn is_removed(&self) -> bool {
         self.view.is_removed()

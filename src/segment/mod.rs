@@ -13,7 +13,7 @@ mod wait;
 
 pub use guard::{ReadGuard, WriteGuard};
 pub(crate) use guard::Payload;
-pub(crate) use kind::{Kind, Typed};
+pub(crate) use kind::{check_size, Kind, Typed};
 pub use options::SegmentOptions;
 
 use crate::commit::{Begun, CommitLine, Ledger, Lines, RangeLine};
@@ -600,11 +600,15 @@ impl<L: CortexSync> Segment<L> {
 
     /// Everything that a drop does, except dropping the site. Called once.
     fn shut(&mut self) -> CortexResult<()> {
+        let is_owner = self.is_owner();
+        if !is_owner {
+            self.lock.disown();
+        }
         // SAFETY: called once (by `close`, which forgets the rest, or by `drop`), and the lock is
         // not used after it.
         unsafe { ManuallyDrop::drop(&mut self.lock) };
         let mut removal = Ok(());
-        if self.is_owner() {
+        if is_owner {
             let mapping = &self.site.view.mapping;
             open::mark_removed(mapping);
             if let Err(failure) = shm::remove(mapping.id()) {

@@ -294,7 +294,7 @@ fn reopen_if_abandoned(mapping: &Mapping, key: i32) -> CortexResult<()> {
 }
 
 /// The layout and the semaphore set of a segment, both checked.
-fn open_beacons(mapping: &Mapping, key: i32) -> CortexResult<Beacons> {
+pub(crate) fn open_beacons(mapping: &Mapping, key: i32) -> CortexResult<Beacons> {
     let header = header(mapping);
     let layout = header.read(key, mapping.size())?;
     let detail = "its header names no semaphore set";

@@ -119,6 +119,10 @@ pub unsafe trait CortexSync: Sized + Send + Sync {
         Self::OPTIMISTIC_READS
     }
 
+    /// This process does not own the segment (any more): dropping the lock must remove nothing.
+    #[doc(hidden)]
+    fn disown(&mut self) {}
+
     /// Whether `release` ends with a SeqCst fence, so that the cortex need not add one before it
     /// looks for waiters.
     #[doc(hidden)]

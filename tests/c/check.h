@@ -4,7 +4,7 @@
  * `ok name`, or `FAIL file:line expression` and exits with 1.
  *
  * - check_key() gives random keys that are not in use; what is made under them is removed at the end, also
- *   after a failure, also when the watchdog (120 s) ends the test.
+ *   after a failure, also when the watchdog (120 s), SIGTERM or SIGINT ends the test.
  * - check_fork() starts children that the end of the test, however it comes, does not leave behind.
  * - check_tell/check_hear pass a byte through a pipe: tests wait for one another, they do not sleep.
  * - check_done() fails if anything is left under a key, or (Linux) if a semaphore set is left that one of
@@ -195,10 +195,11 @@ CHECK_UNUSED static void check_at_exit(void)
 
 CHECK_UNUSED static void check_watchdog(int number)
 {
-    static const char text[] = "FAIL watchdog: the test did not end in time\n";
+    static const char late[] = "FAIL watchdog: the test did not end in time\n";
+    static const char told[] = "FAIL told to end\n";
+    const bool is_late = number == SIGALRM;
 
-    (void)number;
-    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0) {
+    if (write(STDOUT_FILENO, is_late ? late : told, is_late ? sizeof late - 1 : sizeof told - 1) < 0) {
         /* nothing to be done */
     }
     if (getpid() == check_main) {
@@ -220,6 +221,8 @@ CHECK_UNUSED static void check_start(void)
     action.sa_handler = check_watchdog;
     sigemptyset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
     alarm(CHECK_WATCHDOG);
     signal(SIGPIPE, SIG_IGN);
     check_set_count = check_list_sets(check_sets_before, CHECK_MOST_SETS);
