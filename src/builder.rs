@@ -67,18 +67,30 @@ pub struct CortexBuilder<T, K = NoKey> {
 impl<T> CortexBuilder<T> {
     /// Begins with the first value.
     pub fn new(value: T) -> Self {
-        Self { value, key: NoKey(()), options: SegmentOptions::new() }
+        Self {
+            value,
+            key: NoKey(()),
+            options: SegmentOptions::new(),
+        }
     }
 
     /// Under this key; 0 is refused when it is built.
     pub fn key(self, key: i32) -> CortexBuilder<T, WithKey> {
-        CortexBuilder { value: self.value, key: WithKey(key), options: self.options }
+        CortexBuilder {
+            value: self.value,
+            key: WithKey(key),
+            options: self.options,
+        }
     }
 
     /// Under a key from the system's generator, drawn again (up to 20 times) while it is in use.
     /// [`Cortex::key`] tells which.
     pub fn random_key(self) -> CortexBuilder<T, WithRandomKey> {
-        CortexBuilder { value: self.value, key: WithRandomKey(()), options: self.options }
+        CortexBuilder {
+            value: self.value,
+            key: WithRandomKey(()),
+            options: self.options,
+        }
     }
 }
 

@@ -47,14 +47,19 @@ pub(crate) struct RangeLine {
 #[cfg(loom)]
 impl CommitLine {
     pub(crate) fn new() -> Self {
-        Self { begun: AtomicU64::new(0), committed: AtomicU64::new(0) }
+        Self {
+            begun: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+        }
     }
 }
 
 #[cfg(loom)]
 impl RangeLine {
     pub(crate) fn new() -> Self {
-        Self { ranges: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self {
+            ranges: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 
@@ -66,9 +71,15 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) const NONE: Self = Self { first: u32::MAX, end: 0 };
+    pub(crate) const NONE: Self = Self {
+        first: u32::MAX,
+        end: 0,
+    };
     /// Everything, also where the payload has more lines than 32 bits count.
-    pub(crate) const WHOLE: Self = Self { first: 0, end: u32::MAX };
+    pub(crate) const WHOLE: Self = Self {
+        first: 0,
+        end: u32::MAX,
+    };
 
     /// The lines that hold `length` bytes from `offset`.
     pub(crate) fn covering(offset: usize, length: usize) -> Self {
@@ -78,14 +89,20 @@ impl Lines {
         let first = offset / crate::format::LINE;
         let last = (offset + length - 1) / crate::format::LINE;
         match (u32::try_from(first), u32::try_from(last)) {
-            (Ok(first), Ok(last)) if last < u32::MAX => Self { first, end: last + 1 },
+            (Ok(first), Ok(last)) if last < u32::MAX => Self {
+                first,
+                end: last + 1,
+            },
             _ => Self::WHOLE,
         }
     }
 
     /// The smallest range that holds both.
     pub(crate) fn union(self, other: Self) -> Self {
-        Self { first: self.first.min(other.first), end: self.end.max(other.end) }
+        Self {
+            first: self.first.min(other.first),
+            end: self.end.max(other.end),
+        }
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -110,7 +127,10 @@ impl Lines {
     }
 
     fn unpack(packed: u64) -> Self {
-        Self { first: (packed >> 32) as u32, end: packed as u32 }
+        Self {
+            first: (packed >> 32) as u32,
+            end: packed as u32,
+        }
     }
 }
 
@@ -168,7 +188,10 @@ impl Ledger<'_> {
         // Pairs with the acquire fence in `snapshot`: whoever sees a store that we make into the
         // slot from here on also sees `begun`.
         fence(Ordering::Release);
-        Begun { commit, is_clean: begun == committed }
+        Begun {
+            commit,
+            is_clean: begun == committed,
+        }
     }
 
     /// What slot `begun.commit % n` has missed since it was last written.
@@ -193,7 +216,8 @@ impl Ledger<'_> {
     /// Step 3.
     #[inline]
     pub(crate) fn commit(&self, begun: Begun, changed: Lines) {
-        self.range(begun.commit).store(changed.pack(), Ordering::Relaxed);
+        self.range(begun.commit)
+            .store(changed.pack(), Ordering::Relaxed);
         // Release: a reader that sees the number sees the slot; the next writer sees the range.
         self.line.committed.store(begun.commit, Ordering::Release);
     }
@@ -234,8 +258,13 @@ mod tests {
     fn line() -> (CommitLine, RangeLine) {
         let zero = || AtomicU64::new(0);
         (
-            CommitLine { begun: zero(), committed: zero() },
-            RangeLine { ranges: std::array::from_fn(|_| zero()) },
+            CommitLine {
+                begun: zero(),
+                committed: zero(),
+            },
+            RangeLine {
+                ranges: std::array::from_fn(|_| zero()),
+            },
         )
     }
 
@@ -243,7 +272,11 @@ mod tests {
     fn missed_is_the_union_of_what_the_slot_did_not_see() {
         for slots in 2..=8 {
             let (line, ranges) = line();
-            let ledger = Ledger { line: &line, ranges: &ranges, slots };
+            let ledger = Ledger {
+                line: &line,
+                ranges: &ranges,
+                slots,
+            };
             ledger.initialise();
             for round in 0..40_u64 {
                 let begun = ledger.begin();
@@ -254,10 +287,22 @@ mod tests {
                     assert_eq!(missed, Lines::WHOLE, "the first commit is whole");
                 } else {
                     let first = (round + 2 - u64::from(slots)) as u32;
-                    assert_eq!(missed, Lines { first, end: round as u32 + 1 });
+                    assert_eq!(
+                        missed,
+                        Lines {
+                            first,
+                            end: round as u32 + 1
+                        }
+                    );
                 }
                 let here = round as u32 + 1;
-                ledger.commit(begun, Lines { first: here, end: here + 1 });
+                ledger.commit(
+                    begun,
+                    Lines {
+                        first: here,
+                        end: here + 1,
+                    },
+                );
             }
             ledger.begin();
             let begun = ledger.begin();
@@ -270,7 +315,11 @@ mod tests {
     fn slots_stay_in_range_for_any_counter() {
         for slots in 1..=8 {
             let (line, ranges) = line();
-            let ledger = Ledger { line: &line, ranges: &ranges, slots };
+            let ledger = Ledger {
+                line: &line,
+                ranges: &ranges,
+                slots,
+            };
             for commit in [0, 1, u64::MAX - 1, u64::MAX, 1 << 63] {
                 assert!(ledger.slot(commit) < slots as usize);
                 line.committed.store(commit, Ordering::Relaxed);
@@ -288,7 +337,13 @@ mod tests {
         assert_eq!(Lines::covering(100, 1).bytes(120), 64..120);
         assert_eq!(Lines::WHOLE.bytes(7), 0..7);
         assert_eq!(Lines::NONE.bytes(7), 0..0);
-        for packed in [0, u64::MAX, 0xFFFF_FFFF, 0xFFFF_FFFF_0000_0000, 0x1_0000_0009] {
+        for packed in [
+            0,
+            u64::MAX,
+            0xFFFF_FFFF,
+            0xFFFF_FFFF_0000_0000,
+            0x1_0000_0009,
+        ] {
             let range = Lines::unpack(packed).bytes(100);
             assert!(range.start <= range.end && range.end <= 100);
         }

@@ -46,7 +46,9 @@ const SMALL: usize = 64;
 
 /// What the options of a typed segment are, given those of the caller.
 pub(crate) fn options_for<T>(options: &SegmentOptions) -> SegmentOptions {
-    options.clone().align(u32::try_from(align_of::<T>()).unwrap_or(u32::MAX))
+    options
+        .clone()
+        .align(u32::try_from(align_of::<T>()).unwrap_or(u32::MAX))
 }
 
 /// The value that racily copied, then validated bits make.
@@ -62,7 +64,10 @@ pub(crate) fn check_bits<T: CheckedBitPattern>(key: i32, bits: &T::Bits) -> Cort
 
 #[cold]
 fn invalid<T>(key: i32) -> CortexError {
-    CortexError::InvalidValue { key, type_name: std::any::type_name::<T>() }
+    CortexError::InvalidValue {
+        key,
+        type_name: std::any::type_name::<T>(),
+    }
 }
 
 impl<T, L> Cortex<T, L>
@@ -71,8 +76,15 @@ where
     L: CortexSync,
 {
     pub(crate) fn from_segment(segment: Segment<L>) -> Self {
-        assert_eq!(segment.size(), size_of::<T>(), "checked when it was created or attached");
-        Self { segment, value: PhantomData }
+        assert_eq!(
+            segment.size(),
+            size_of::<T>(),
+            "checked when it was created or attached"
+        );
+        Self {
+            segment,
+            value: PhantomData,
+        }
     }
 
     /// Attaches to the cortex with this key. Both sides must use the same `T` and the same lock; what
@@ -91,9 +103,14 @@ where
     /// As [`Cortex::attach`].
     pub fn attach_with(key: i32, options: &SegmentOptions) -> CortexResult<Self> {
         if size_of::<T>() == 0 {
-            return Err(CortexError::invalid(key, "a type of size 0 has nothing to share"));
+            return Err(CortexError::invalid(
+                key,
+                "a type of size 0 has nothing to share",
+            ));
         }
-        options_for::<T>(options).attach(key, size_of::<T>()).map(Self::from_segment)
+        options_for::<T>(options)
+            .attach(key, size_of::<T>())
+            .map(Self::from_segment)
     }
 
     /// The current value, copied out. With the default lock this stores nothing and takes nothing.
@@ -127,7 +144,10 @@ where
         }
         let mut bits = MaybeUninit::<T::Bits>::uninit();
         // SAFETY: T::Bits has T's size, which is the segment's (from_segment).
-        unsafe { self.segment.load(0, bits.as_mut_ptr().cast(), size_of::<T>(), timeout)? };
+        unsafe {
+            self.segment
+                .load(0, bits.as_mut_ptr().cast(), size_of::<T>(), timeout)?
+        };
         // SAFETY: as above.
         check_bits(self.key(), unsafe { bits.assume_init_ref() })
     }

@@ -121,7 +121,9 @@ pub enum CortexError {
     },
 
     /// The segment's own bookkeeping contradicts itself: something wrote over it.
-    #[error("key {key}: corrupt: {detail}. Remove it with `neocortex remove {key}` and create it again")]
+    #[error(
+        "key {key}: corrupt: {detail}. Remove it with `neocortex remove {key}` and create it again"
+    )]
     Corrupt {
         /// The segment's key.
         key: i32,
@@ -179,12 +181,16 @@ pub enum CortexError {
 
 impl CortexError {
     pub(crate) fn invalid(key: i32, detail: impl Into<String>) -> Self {
-        Self::InvalidArgument { key, detail: detail.into() }
+        Self::InvalidArgument {
+            key,
+            detail: detail.into(),
+        }
     }
 
     /// Whether this is a failed system call that answered `number`.
     pub(crate) fn is_errno(&self, number: i32) -> bool {
-        self.system().is_some_and(|error| error.raw_os_error() == Some(number))
+        self.system()
+            .is_some_and(|error| error.raw_os_error() == Some(number))
     }
 
     /// The failed system call, where that is what it was.
@@ -204,7 +210,12 @@ impl CortexError {
             }
             // A refusal of our own that could not clean up after itself.
             other => {
-                let mut error = SystemError::new(&other.to_string(), 0, "", io::Error::other("clean-up failed"));
+                let mut error = SystemError::new(
+                    &other.to_string(),
+                    0,
+                    "",
+                    io::Error::other("clean-up failed"),
+                );
                 error.inner.left.push(object);
                 Self::DirtySystem(error)
             }
@@ -258,7 +269,9 @@ impl SystemError {
             advice: String::new(),
             left: Vec::new(),
         };
-        Self { inner: Box::new(inner) }
+        Self {
+            inner: Box::new(inner),
+        }
     }
 
     /// What was being tried, with its object: `"attach to key 123"`.
@@ -322,7 +335,12 @@ impl std::error::Error for SystemError {
 /// Gives a failed system call its context: what was tried, and on which key.
 pub(crate) trait Attempt<T> {
     fn attempt(self, what: &str, key: i32) -> CortexResult<T>;
-    fn attempt_or(self, what: &str, key: i32, advice: impl FnOnce(i32) -> String) -> CortexResult<T>;
+    fn attempt_or(
+        self,
+        what: &str,
+        key: i32,
+        advice: impl FnOnce(i32) -> String,
+    ) -> CortexResult<T>;
 }
 
 impl<T> Attempt<T> for Result<T, Failure> {
@@ -331,11 +349,20 @@ impl<T> Attempt<T> for Result<T, Failure> {
     }
 
     /// `advice` is asked with the error number, and falls back on what is true for every call.
-    fn attempt_or(self, what: &str, key: i32, advice: impl FnOnce(i32) -> String) -> CortexResult<T> {
+    fn attempt_or(
+        self,
+        what: &str,
+        key: i32,
+        advice: impl FnOnce(i32) -> String,
+    ) -> CortexResult<T> {
         self.map_err(|failure| {
             let number = failure.errno();
-            let mut error =
-                SystemError::new(&format!("{what} key {key}"), key, failure.call, failure.error);
+            let mut error = SystemError::new(
+                &format!("{what} key {key}"),
+                key,
+                failure.call,
+                failure.error,
+            );
             error.inner.advice = advice(number);
             if error.inner.advice.is_empty() {
                 error.inner.advice = general_advice(failure.call, number).to_owned();

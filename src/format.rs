@@ -23,8 +23,7 @@ use crate::error::{CortexError, CortexResult};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `NEOCORTX` in memory order.
-pub(crate) const MAGIC: [u32; 2] =
-    [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_bytes(*b"ORTX")];
+pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_bytes(*b"ORTX")];
 /// Raised whenever an older library could misread the bytes.
 pub(crate) const VERSION: u32 = 1;
 
@@ -70,7 +69,10 @@ pub(crate) struct Field64([AtomicU32; 2]);
 
 impl Field64 {
     pub(crate) fn load(&self) -> u64 {
-        let halves = [self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed)];
+        let halves = [
+            self.0[0].load(Ordering::Relaxed),
+            self.0[1].load(Ordering::Relaxed),
+        ];
         bytemuck::cast(halves)
     }
 
@@ -150,30 +152,43 @@ impl Layout {
         }
         if !shape.align.is_power_of_two() || shape.align > ALIGN_LIMIT {
             let align = shape.align;
-            return Err(format!("alignment {align} is not a power of two up to {ALIGN_LIMIT}"));
+            return Err(format!(
+                "alignment {align} is not a power of two up to {ALIGN_LIMIT}"
+            ));
         }
         if !(1..=SLOT_LIMIT).contains(&shape.slots) {
-            return Err(format!("{} slots: there may be 2 to {SLOT_LIMIT}", shape.slots));
+            return Err(format!(
+                "{} slots: there may be 2 to {SLOT_LIMIT}",
+                shape.slots
+            ));
         }
         if !(1..=PARTICIPANT_LIMIT).contains(&shape.participants) {
             let count = shape.participants;
-            return Err(format!("{count} participants: there may be 1 to {PARTICIPANT_LIMIT}"));
+            return Err(format!(
+                "{count} participants: there may be 1 to {PARTICIPANT_LIMIT}"
+            ));
         }
         if shape.lock_size > LOCK_SIZE_LIMIT {
-            return Err(format!("a lock may keep at most {LOCK_SIZE_LIMIT} bytes in the segment"));
+            return Err(format!(
+                "a lock may keep at most {LOCK_SIZE_LIMIT} bytes in the segment"
+            ));
         }
         let name = shape.lock_name.as_bytes();
         if name.is_empty() || name.len() > LOCK_NAME_LIMIT || name.contains(&0) {
-            return Err(format!("a lock's name has 1 to {LOCK_NAME_LIMIT} bytes, none of them 0"));
+            return Err(format!(
+                "a lock's name has 1 to {LOCK_NAME_LIMIT} bytes, none of them 0"
+            ));
         }
         Self::compute(&shape)
-            .map(|(participants_offset, slots_offset, slot_stride, total_size)| Self {
-                shape,
-                participants_offset,
-                slots_offset,
-                slot_stride,
-                total_size,
-            })
+            .map(
+                |(participants_offset, slots_offset, slot_stride, total_size)| Self {
+                    shape,
+                    participants_offset,
+                    slots_offset,
+                    slot_stride,
+                    total_size,
+                },
+            )
             .ok_or_else(|| "the size is too large for this machine".into())
     }
 
@@ -211,11 +226,16 @@ impl Header {
         self.slots.store(shape.slots, Ordering::Relaxed);
         self.slot_stride.store(layout.slot_stride as u64);
         self.slots_offset.store(layout.slots_offset as u64);
-        self.lock_size.store(shape.lock_size as u32, Ordering::Relaxed);
-        self.participants_offset.store(layout.participants_offset as u32, Ordering::Relaxed);
-        self.participant_limit.store(shape.participants, Ordering::Relaxed);
+        self.lock_size
+            .store(shape.lock_size as u32, Ordering::Relaxed);
+        self.participants_offset
+            .store(layout.participants_offset as u32, Ordering::Relaxed);
+        self.participant_limit
+            .store(shape.participants, Ordering::Relaxed);
         self.mode.store(shape.mode, Ordering::Relaxed);
-        let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
+        let seconds = std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |age| age.as_secs());
         self.created.store(seconds);
         let mut name = [0_u8; LOCK_NAME_LIMIT + 1];
         name[..shape.lock_name.len()].copy_from_slice(shape.lock_name.as_bytes());
@@ -229,7 +249,9 @@ impl Header {
 
     /// Whether nothing has been written yet, not even the magic.
     pub(crate) fn is_blank(&self) -> bool {
-        self.magic.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+        self.magic
+            .iter()
+            .all(|word| word.load(Ordering::Relaxed) == 0)
             && self.state.load(Ordering::Acquire) == state::INITIALISING
     }
 
@@ -245,7 +267,9 @@ impl Header {
 
     /// One transition of the state; `false` if it was not `from`.
     pub(crate) fn transit(&self, from: u32, to: u32) -> bool {
-        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     pub(crate) fn beacon_key(&self) -> i32 {
@@ -253,7 +277,8 @@ impl Header {
     }
 
     pub(crate) fn set_beacon_id(&self, id: i32) {
-        self.beacon_id.store((id as u32).wrapping_add(1), Ordering::Release);
+        self.beacon_id
+            .store((id as u32).wrapping_add(1), Ordering::Release);
     }
 
     pub(crate) fn beacon_id(&self) -> Option<i32> {
@@ -274,7 +299,11 @@ impl Header {
     pub(crate) fn read(&self, key: i32, segment_size: usize) -> CortexResult<Layout> {
         let version = self.version.load(Ordering::Relaxed);
         if version != VERSION {
-            return Err(CortexError::Format { key, found: version, supported: VERSION });
+            return Err(CortexError::Format {
+                key,
+                found: version,
+                supported: VERSION,
+            });
         }
         let corrupt = |detail| CortexError::Corrupt { key, detail };
         let words: [u32; 16] =

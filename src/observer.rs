@@ -77,7 +77,11 @@ impl SegmentObserver {
                 continue;
             }
             let layout = header(&mapping).read(key, mapping.size())?;
-            return Ok(View { mapping, layout, key });
+            return Ok(View {
+                mapping,
+                layout,
+                key,
+            });
         }
     }
 
@@ -167,9 +171,8 @@ impl SegmentObserver {
     /// `InvalidArgument` where the range leaves the segment; `Timeout`, also where an in-place segment
     /// is poisoned (an observer cannot tell that from a long write); `Interrupted`.
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
-        let end = offset.checked_add(buffer.len());
-        if !end.is_some_and(|end| end <= self.size()) {
-            let (length, size) = (buffer.len(), self.size());
+        let (length, size) = (buffer.len(), self.size());
+        if offset.checked_add(length).is_none_or(|end| end > size) {
             let detail = format!("{length} bytes at offset {offset} do not fit into {size} bytes");
             return Err(CortexError::invalid(self.key(), detail));
         }
@@ -182,7 +185,9 @@ impl SegmentObserver {
     unsafe fn load(&self, offset: usize, buffer: *mut u8, length: usize) -> CortexResult<()> {
         // SAFETY: any slot is valid for the checked range.
         let copy = |slot| unsafe { copy::load(self.view.slot(slot).add(offset), buffer, length) };
-        self.poll("read", self.timeout(), || self.view.ledger().snapshot(copy).map(drop))
+        self.poll("read", self.timeout(), || {
+            self.view.ledger().snapshot(copy).map(drop)
+        })
     }
 
     /// Looks until the version is another than `since`, and returns it.
@@ -266,11 +271,17 @@ impl<T: CheckedBitPattern> Observer<T> {
     /// As [`SegmentObserver::attach`].
     pub fn attach_with(key: i32, options: &SegmentOptions) -> CortexResult<Self> {
         if size_of::<T>() == 0 {
-            return Err(CortexError::invalid(key, "a type of size 0 has nothing to share"));
+            return Err(CortexError::invalid(
+                key,
+                "a type of size 0 has nothing to share",
+            ));
         }
         let segment =
             SegmentObserver::attach_with(key, size_of::<T>(), &options_for::<T>(options))?;
-        Ok(Self { segment, value: PhantomData })
+        Ok(Self {
+            segment,
+            value: PhantomData,
+        })
     }
 
     /// The current value, copied out.
@@ -280,7 +291,10 @@ impl<T: CheckedBitPattern> Observer<T> {
     pub fn read(&self) -> CortexResult<T> {
         let mut bits = MaybeUninit::<T::Bits>::uninit();
         // SAFETY: T::Bits has T's size, which is the segment's (checked on attach).
-        unsafe { self.segment.load(0, bits.as_mut_ptr().cast(), size_of::<T>())? };
+        unsafe {
+            self.segment
+                .load(0, bits.as_mut_ptr().cast(), size_of::<T>())?
+        };
         // SAFETY: every bit pattern is a T::Bits (AnyBitPattern), and all bytes were copied.
         check_bits(self.key(), unsafe { bits.assume_init_ref() })
     }

@@ -75,7 +75,9 @@ pub(crate) struct Line {
 impl Line {
     #[cfg(loom)]
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(0) }
+        Self {
+            word: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn generation(&self) -> u32 {
@@ -127,7 +129,9 @@ impl Line {
     /// Forgets the readers of a dead tenant, if the word is still what was `seen`.
     pub(crate) fn forget_readers(&self, seen: u32) {
         let empty = seen & !READERS_MASK;
-        let _ = self.word.compare_exchange(seen, empty, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .word
+            .compare_exchange(seen, empty, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -180,7 +184,11 @@ impl Beacons {
             }
             return Err(failure);
         }
-        Ok(Self { set, limit: limit as u16, key: 0 })
+        Ok(Self {
+            set,
+            limit: limit as u16,
+            key: 0,
+        })
     }
 
     /// The set that a header names, once it is known to be that segment's own: mark, way back,
@@ -195,7 +203,9 @@ impl Beacons {
         let set = Set::from_id(set_id);
         let gone = |failure: crate::sys::Failure| match failure.errno() {
             errno::EINVAL | errno::EIDRM => CortexError::Removed { key },
-            _ => Err::<(), _>(failure).attempt("look at the semaphores of", key).unwrap_err(),
+            _ => Err::<(), _>(failure)
+                .attempt("look at the semaphores of", key)
+                .unwrap_err(),
         };
         let status = set.status().map_err(gone)?;
         let same_maker = status.creator == segment.creator && status.mode == segment.mode;
@@ -206,7 +216,11 @@ impl Beacons {
             let detail = "its header names a semaphore set that is not its own";
             return Err(CortexError::Corrupt { key, detail });
         }
-        Ok(Self { set, limit: limit as u16, key })
+        Ok(Self {
+            set,
+            limit: limit as u16,
+            key,
+        })
     }
 
     /// The same set, with the segment's key for messages.
@@ -231,18 +245,23 @@ impl Beacons {
 
     /// Claims a slot's beacon in one step; `false` where it is taken.
     pub(crate) fn claim(&self, slot: u32) -> CortexResult<bool> {
-        self.context("claim a participant slot of", self.set.claim(FIRST + slot as u16))
+        self.context(
+            "claim a participant slot of",
+            self.set.claim(FIRST + slot as u16),
+        )
     }
 
     pub(crate) fn release(&self, slot: u32) -> CortexResult<()> {
         let released = self.set.release(FIRST + slot as u16);
-        self.context("release a participant slot of", released).map(drop)
+        self.context("release a participant slot of", released)
+            .map(drop)
     }
 
     /// Whether somebody holds the slot's beacon now.
     pub(crate) fn is_lit(&self, slot: u32) -> CortexResult<bool> {
         let value = self.set.value(FIRST + slot as u16);
-        self.context("ask for a participant of", value).map(|value| value != 0)
+        self.context("ask for a participant of", value)
+            .map(|value| value != 0)
     }
 
     /// Every beacon: 0 is out.
@@ -258,12 +277,14 @@ impl Beacons {
     }
 
     pub(crate) fn release_gate(&self) -> CortexResult<()> {
-        self.context("open the gate of", self.set.release(GATE)).map(drop)
+        self.context("open the gate of", self.set.release(GATE))
+            .map(drop)
     }
 
     /// Sleeps on the parking semaphore, at most `limit`.
     pub(crate) fn park(&self, limit: std::time::Duration) -> CortexResult<()> {
-        self.context("wait for", self.set.take(PARKING, limit)).map(drop)
+        self.context("wait for", self.set.take(PARKING, limit))
+            .map(drop)
     }
 
     /// Wakes one that parks. A surplus wake costs the next sleeper one look; a set that is gone has
@@ -295,7 +316,10 @@ mod tests {
         for id in [0, 1, 32768, 98304, i32::MAX, -1] {
             let pieces = way_back(id);
             assert!(pieces.iter().all(|&piece| piece <= 0x7FFF));
-            let whole = pieces.iter().rev().fold(0_u64, |id, &piece| id << 15 | u64::from(piece));
+            let whole = pieces
+                .iter()
+                .rev()
+                .fold(0_u64, |id, &piece| id << 15 | u64::from(piece));
             assert_eq!(whole as u32 as i32, id);
         }
     }

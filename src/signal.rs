@@ -29,7 +29,10 @@ pub(crate) struct SignalLine {
 #[cfg(loom)]
 impl SignalLine {
     pub(crate) fn new() -> Self {
-        Self { signal: AtomicU32::new(0), want: AtomicU32::new(0) }
+        Self {
+            signal: AtomicU32::new(0),
+            want: AtomicU32::new(0),
+        }
     }
 }
 
@@ -52,5 +55,8 @@ pub(crate) fn announce(line: &SignalLine) -> bool {
     let seen = line.signal.load(Ordering::Relaxed);
     let next = seen.wrapping_add(STEP) & !WAITING;
     seen & WAITING != 0
-        && line.signal.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        && line
+            .signal
+            .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
 }

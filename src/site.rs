@@ -35,7 +35,13 @@ pub(crate) fn header(mapping: &Mapping) -> &Header {
 /// The signal line of a mapping that is known to be large enough.
 pub(crate) fn signal(mapping: &Mapping) -> &SignalLine {
     // SAFETY: as in `header`; the line ends before LOCK_OFFSET and consists of atomics.
-    unsafe { mapping.base().add(format::SIGNAL_OFFSET).cast::<SignalLine>().as_ref() }
+    unsafe {
+        mapping
+            .base()
+            .add(format::SIGNAL_OFFSET)
+            .cast::<SignalLine>()
+            .as_ref()
+    }
 }
 
 /// The views of a mapping that its layout describes; what sites and observers share.
@@ -116,7 +122,9 @@ impl Wait {
             None => Self::Forever,
             Some(Duration::ZERO) => Self::Never,
             // A deadline beyond what the clock can say is for ever.
-            Some(timeout) => Instant::now().checked_add(timeout).map_or(Self::Forever, Self::Until),
+            Some(timeout) => Instant::now()
+                .checked_add(timeout)
+                .map_or(Self::Forever, Self::Until),
         }
     }
 }
@@ -142,7 +150,9 @@ pub(crate) struct Site {
 
 impl std::fmt::Debug for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Site").field("key", &self.view.key).finish_non_exhaustive()
+        f.debug_struct("Site")
+            .field("key", &self.view.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +182,8 @@ impl Site {
     #[inline]
     pub(crate) fn line(&self, slot: u32) -> &Line {
         debug_assert!(slot < self.view.layout.shape.participants);
-        self.view.at(self.view.layout.participants_offset + slot as usize * format::LINE)
+        self.view
+            .at(self.view.layout.participants_offset + slot as usize * format::LINE)
     }
 
     /// The lock's own bytes.
@@ -206,7 +217,10 @@ impl Site {
         // hold before `me` names it.
         self.holder.store(0, Ordering::Relaxed);
         let mine = u64::from(fork::epoch()) << 32 | u64::from(id.0);
-        match self.me.compare_exchange(inherited, mine, Ordering::Release, Ordering::Relaxed) {
+        match self
+            .me
+            .compare_exchange(inherited, mine, Ordering::Release, Ordering::Relaxed)
+        {
             Ok(_) => Ok(id),
             Err(_) => {
                 // Another thread of this process was faster: its slot serves both.
@@ -218,7 +232,12 @@ impl Site {
 
     fn claim_slot(&self) -> CortexResult<Id> {
         let limit = self.view.layout.shape.participants;
-        let dark = self.beacons.all()?.into_iter().enumerate().filter(|&(_, lit)| lit == 0);
+        let dark = self
+            .beacons
+            .all()?
+            .into_iter()
+            .enumerate()
+            .filter(|&(_, lit)| lit == 0);
         for slot in dark.map(|(slot, _)| slot as u32) {
             if !self.beacons.claim(slot)? {
                 continue;
@@ -228,10 +247,16 @@ impl Site {
             (self.settle)(self.lock_memory(), slot);
             // Before this process can add a reader: a writer that misses it in its scan is seen by
             // the reader's look at the owner word.
-            self.view.header().high_water.fetch_max(slot + 1, Ordering::SeqCst);
+            self.view
+                .header()
+                .high_water
+                .fetch_max(slot + 1, Ordering::SeqCst);
             return Ok(Id::new(slot, self.line(slot).raise_generation()));
         }
-        Err(CortexError::Full { key: self.key(), limit })
+        Err(CortexError::Full {
+            key: self.key(),
+            limit,
+        })
     }
 
     /// Whether the participant with this id lives. An id that cannot be is dead; an error is not.
@@ -243,7 +268,9 @@ impl Site {
     }
 
     pub(crate) fn standing(&self, id: Id) -> CortexResult<Standing> {
-        let Some(slot) = id.slot().filter(|&slot| slot < self.view.layout.shape.participants)
+        let Some(slot) = id
+            .slot()
+            .filter(|&slot| slot < self.view.layout.shape.participants)
         else {
             return Ok(Standing::Impossible);
         };
@@ -256,7 +283,12 @@ impl Site {
 
     /// How many participants live now.
     pub(crate) fn alive(&self) -> CortexResult<u32> {
-        let alive = self.beacons.all()?.into_iter().filter(|&lit| lit != 0).count();
+        let alive = self
+            .beacons
+            .all()?
+            .into_iter()
+            .filter(|&lit| lit != 0)
+            .count();
         Ok(alive as u32)
     }
 
@@ -384,7 +416,9 @@ impl LockSite<'_> {
 
     /// What a lock keeps to ask the two questions later.
     pub fn participants(&self) -> Participants {
-        Participants { site: Arc::clone(self.site) }
+        Participants {
+            site: Arc::clone(self.site),
+        }
     }
 }
 

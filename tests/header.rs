@@ -43,20 +43,33 @@ fn header_names_the_crate_version() {
         ("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
         ("PATCH", env!("CARGO_PKG_VERSION_PATCH")),
     ] {
-        assert!(header.contains(&format!("#define NEOCORTEX_VERSION_{name} {value}\n")), "{name}");
+        assert!(
+            header.contains(&format!("#define NEOCORTEX_VERSION_{name} {value}\n")),
+            "{name}"
+        );
     }
 }
 
 fn compiles(compiler: &str, standard: &str, source: &Path) {
     let output = Command::new(compiler)
         .arg(format!("-std={standard}"))
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-fsyntax-only",
+            "-I",
+        ])
         .arg(root().join("include"))
         .arg(source)
         .output()
         .unwrap_or_else(|error| panic!("{compiler} (see CONTRIBUTING.md for packages): {error}"));
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{compiler} -std={standard}:\n{text}");
+    assert!(
+        output.status.success(),
+        "{compiler} -std={standard}:\n{text}"
+    );
 }
 
 /// Includes the header alone and twice, and uses the initialiser.

@@ -37,7 +37,12 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> neocortex_status {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    keep(NEOCORTEX_ERR_PANIC, 0, 0, format!("neocortex panicked, which is a defect of it: {text}"));
+    keep(
+        NEOCORTEX_ERR_PANIC,
+        0,
+        0,
+        format!("neocortex panicked, which is a defect of it: {text}"),
+    );
     // The payload's own drop may panic in turn, and that would cross.
     std::mem::forget(panic);
     NEOCORTEX_ERR_PANIC

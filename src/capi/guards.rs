@@ -21,9 +21,16 @@ impl Count {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             // Those of the parent are not this process's.
-            let count = if seen >> 32 == epoch >> 32 { seen as u32 } else { 0 };
+            let count = if seen >> 32 == epoch >> 32 {
+                seen as u32
+            } else {
+                0
+            };
             let next = epoch | u64::from(change(count));
-            match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -77,32 +84,46 @@ pub(super) unsafe fn begin(
     is_write: bool,
 ) -> CortexResult<*mut u8> {
     // SAFETY: the caller's promise; what is made of these lives in HELD and is counted.
-    let (segment, count): (&'static Segment<AnyLock>, &'static Count) = unsafe {
-        (&*std::ptr::from_ref(segment), &*std::ptr::from_ref(count))
-    };
+    let (segment, count): (&'static Segment<AnyLock>, &'static Count) =
+        unsafe { (&*std::ptr::from_ref(segment), &*std::ptr::from_ref(count)) };
     let epoch = fork::epoch();
     with_held(|held| {
-        let mut mine =
-            held.iter().filter(|entry| std::ptr::eq(entry.segment, segment) && entry.epoch == epoch);
-        let is_nested_read =
-            !is_write && mine.clone().all(|entry| matches!(entry.guard, Guard::Read(_)));
+        let mut mine = held
+            .iter()
+            .filter(|entry| std::ptr::eq(entry.segment, segment) && entry.epoch == epoch);
+        let is_nested_read = !is_write
+            && mine
+                .clone()
+                .all(|entry| matches!(entry.guard, Guard::Read(_)));
         if mine.next().is_some() && !(is_nested_read && segment.lock().is_shared()) {
             let detail = "this thread holds a guard through this handle already";
-            return Err(CortexError::Busy { key: segment.key(), detail });
+            return Err(CortexError::Busy {
+                key: segment.key(),
+                detail,
+            });
         }
         Ok(())
     })?;
     // Counted before the lock is taken: a `close` meanwhile must be refused.
     count.change(|count| count + 1);
     let begun = if is_write {
-        segment.write_guard().map(|mut guard| (guard.as_mut_ptr(), Guard::Write(guard)))
+        segment
+            .write_guard()
+            .map(|mut guard| (guard.as_mut_ptr(), Guard::Write(guard)))
     } else {
-        segment.read_guard().map(|guard| (guard.as_ptr().cast_mut(), Guard::Read(guard)))
+        segment
+            .read_guard()
+            .map(|guard| (guard.as_ptr().cast_mut(), Guard::Read(guard)))
     };
     match begun {
         Ok((data, guard)) => {
             with_held(|held| {
-                held.push(Held { guard, segment, count, epoch });
+                held.push(Held {
+                    guard,
+                    segment,
+                    count,
+                    epoch,
+                });
                 Ok(())
             })?;
             Ok(data)
@@ -165,7 +186,10 @@ pub(super) fn with_write<R>(
 /// Forgets what this thread inherited from its parent on a segment that is about to be closed.
 pub(super) fn forget_inherited(segment: &Segment<AnyLock>) {
     let _ = with_held(|held| {
-        while let Some(place) = held.iter().position(|entry| std::ptr::eq(entry.segment, segment)) {
+        while let Some(place) = held
+            .iter()
+            .position(|entry| std::ptr::eq(entry.segment, segment))
+        {
             // Void in this process: there is nothing to release.
             std::mem::forget(held.remove(place));
         }

@@ -117,7 +117,11 @@ impl Request {
         if given.is_null() {
             // SAFETY: NULL is the default lock.
             let choice = unsafe { Choice::read(key, std::ptr::null()) }?;
-            return Ok(Self { options: SegmentOptions::new(), flags: 0, choice });
+            return Ok(Self {
+                options: SegmentOptions::new(),
+                flags: 0,
+                choice,
+            });
         }
         // SAFETY: the caller's promise.
         let given: neocortex_options = unsafe { read_versioned(key, given.cast(), "options") }?;
@@ -171,7 +175,11 @@ impl Request {
         options.persist = has(NEOCORTEX_PERSIST);
         // SAFETY: the caller's promise covers the table that the options point to.
         let choice = unsafe { Choice::read(key, given.lock) }?;
-        Ok(Self { options, flags, choice })
+        Ok(Self {
+            options,
+            flags,
+            choice,
+        })
     }
 }
 
@@ -203,7 +211,11 @@ impl neocortex_segment {
             Access::Observe(observer) => observer.lock_name(),
         };
         let lock_name = CString::new(name).unwrap_or_default();
-        Box::into_raw(Box::new(Self { access, held: Count::default(), lock_name }))
+        Box::into_raw(Box::new(Self {
+            access,
+            held: Count::default(),
+            lock_name,
+        }))
     }
 
     /// The segment, where the handle can do more than read.
@@ -211,9 +223,10 @@ impl neocortex_segment {
     fn full(&self, operation: &'static str) -> CortexResult<&Segment<AnyLock>> {
         match &self.access {
             Access::Full(segment) => Ok(segment),
-            Access::Observe(observer) => {
-                Err(CortexError::ReadOnly { key: observer.key(), operation })
-            }
+            Access::Observe(observer) => Err(CortexError::ReadOnly {
+                key: observer.key(),
+                operation,
+            }),
         }
     }
 
@@ -255,10 +268,7 @@ impl neocortex_segment {
 
 /// Fills a buffer by way of another one, on success only.
 #[cold]
-fn staged(
-    buffer: &mut [u8],
-    fill: impl FnOnce(&mut [u8]) -> CortexResult<()>,
-) -> CortexResult<()> {
+fn staged(buffer: &mut [u8], fill: impl FnOnce(&mut [u8]) -> CortexResult<()>) -> CortexResult<()> {
     let mut copy = vec![0; buffer.len()];
     fill(&mut copy)?;
     buffer.copy_from_slice(&copy);
@@ -354,7 +364,10 @@ pub unsafe extern "C" fn neocortex_close(segment: *mut neocortex_segment) -> neo
         let open = unsafe { handle(segment) }?;
         if !open.held.is_zero() {
             let detail = "a guard is held through this handle";
-            return Err(CortexError::Busy { key: open.key(), detail });
+            return Err(CortexError::Busy {
+                key: open.key(),
+                detail,
+            });
         }
         if let Access::Full(full) = &open.access {
             guards::forget_inherited(full);
@@ -612,7 +625,9 @@ pub unsafe extern "C" fn neocortex_write_commit(
 /// # Safety
 /// `segment` is NULL or an open handle.
 #[no_mangle]
-pub unsafe extern "C" fn neocortex_write_abort(segment: *mut neocortex_segment) -> neocortex_status {
+pub unsafe extern "C" fn neocortex_write_abort(
+    segment: *mut neocortex_segment,
+) -> neocortex_status {
     // SAFETY: the caller's promise.
     unsafe { end_write(segment, false) }
 }
@@ -719,7 +734,11 @@ pub unsafe extern "C" fn neocortex_clear_poison(
     segment: *mut neocortex_segment,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    enter(|| unsafe { handle(segment) }?.full("clear poison")?.clear_poison())
+    enter(|| {
+        unsafe { handle(segment) }?
+            .full("clear poison")?
+            .clear_poison()
+    })
 }
 
 /// From now on closing this handle removes nothing.
@@ -814,7 +833,9 @@ pub unsafe extern "C" fn neocortex_is_removed(segment: *const neocortex_segment)
 #[no_mangle]
 pub unsafe extern "C" fn neocortex_lock_name(segment: *const neocortex_segment) -> *const c_char {
     // SAFETY: the caller's promise.
-    enter_for(std::ptr::null(), || Ok(unsafe { handle(segment) }?.lock_name.as_ptr()))
+    enter_for(std::ptr::null(), || {
+        Ok(unsafe { handle(segment) }?.lock_name.as_ptr())
+    })
 }
 
 /// The schema that the segment was created with; 0 for none, and for NULL.

@@ -110,7 +110,11 @@ const fn built_in(index: usize, shared_size: usize) -> neocortex_lock_ops {
         struct_size: size_of::<neocortex_lock_ops>(),
         name: BUILT_IN[index].as_ptr(),
         shared_size,
-        ctx: (&raw const MARKS).cast::<u8>().wrapping_add(index).cast_mut().cast(),
+        ctx: (&raw const MARKS)
+            .cast::<u8>()
+            .wrapping_add(index)
+            .cast_mut()
+            .cast(),
         create: Some(refuse_make),
         attach: Some(refuse_make),
         read_lock: Some(refuse_lock),
@@ -166,7 +170,9 @@ pub unsafe extern "C" fn neocortex_site_key(site: *const neocortex_lock_site) ->
 pub unsafe extern "C" fn neocortex_site_memory(site: *const neocortex_lock_site) -> *mut c_void {
     let memory = |site: &neocortex_lock_site| site.memory.as_ptr().cast::<c_void>();
     // SAFETY: the caller's promise.
-    enter_for(std::ptr::null_mut(), || unsafe { borrow(site, "site") }.map(memory))
+    enter_for(std::ptr::null_mut(), || {
+        unsafe { borrow(site, "site") }.map(memory)
+    })
 }
 
 /// The permission bits that any kernel object of the lock must have; 0 for NULL.
@@ -202,7 +208,9 @@ pub unsafe extern "C" fn neocortex_site_is_alive(
 ) -> c_int {
     let is_alive = enter_for(false, || {
         // SAFETY: the caller's promise.
-        Ok(unsafe { borrow(site, "site") }?.participants.is_alive(participant))
+        Ok(unsafe { borrow(site, "site") }?
+            .participants
+            .is_alive(participant))
     });
     c_int::from(is_alive)
 }
@@ -223,11 +231,7 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Callbacks {
-    fn make(
-        ops: neocortex_lock_ops,
-        site: LockSite<'_>,
-        is_owner: bool,
-    ) -> CortexResult<Self> {
+    fn make(ops: neocortex_lock_ops, site: LockSite<'_>, is_owner: bool) -> CortexResult<Self> {
         let key = site.key();
         let site = Box::new(neocortex_lock_site {
             key,
@@ -240,7 +244,13 @@ impl Callbacks {
         let mut lock = std::ptr::null_mut();
         // SAFETY: the caller's table says so; the site is boxed and lives until after destroy.
         match unsafe { make(ops.ctx, &*site, &mut lock) } {
-            0 => Ok(Self { ops, lock, key, is_owner, _site: site }),
+            0 => Ok(Self {
+                ops,
+                lock,
+                key,
+                is_owner,
+                _site: site,
+            }),
             code => Err(CortexError::Custom(code)),
         }
     }
@@ -260,7 +270,10 @@ impl Callbacks {
         // SAFETY: `lock` is what the table's create or attach made.
         match unsafe { take(self.lock, timeout) } {
             0 => Ok(()),
-            NEOCORTEX_LOCK_TIMED_OUT => Err(CortexError::Timeout { key: self.key, operation }),
+            NEOCORTEX_LOCK_TIMED_OUT => Err(CortexError::Timeout {
+                key: self.key,
+                operation,
+            }),
             code => Err(CortexError::Custom(code)),
         }
     }
@@ -321,7 +334,10 @@ unsafe impl CortexSync for AnyLock {
 
     fn new(site: LockSite<'_>, _settings: Option<&()>) -> CortexResult<Self> {
         let detail = "a lock of any kind is made by its table, not by its type";
-        Err(CortexError::Unsupported { key: site.key(), detail })
+        Err(CortexError::Unsupported {
+            key: site.key(),
+            detail,
+        })
     }
 
     fn attach(site: LockSite<'_>) -> CortexResult<Self> {
@@ -407,7 +423,12 @@ impl Choice {
     pub(super) unsafe fn read(key: i32, ops: *const neocortex_lock_ops) -> CortexResult<Self> {
         if ops.is_null() {
             let shared_size = SeqLock::SHARED_SIZE;
-            return Ok(Self { name: BUILT_IN[0].into(), ops: None, shared_size, is_open: true });
+            return Ok(Self {
+                name: BUILT_IN[0].into(),
+                ops: None,
+                shared_size,
+                is_open: true,
+            });
         }
         let invalid = |detail: &str| CortexError::invalid(key, detail.to_owned());
         // SAFETY: the caller's promise; the library knows one version of the table.
@@ -417,7 +438,12 @@ impl Choice {
         if let Some(index) = marks.iter().position(|&mark| mark == ops.ctx) {
             let shared_size = TABLES[index].shared_size;
             let name = BUILT_IN[index].into();
-            return Ok(Self { name, ops: None, shared_size, is_open: false });
+            return Ok(Self {
+                name,
+                ops: None,
+                shared_size,
+                is_open: false,
+            });
         }
         if ops.name.is_null() {
             return Err(invalid("the lock's table has no name"));
@@ -439,10 +465,15 @@ impl Choice {
             let detail = "the lock's table lacks create, attach, read_lock, write_lock or release";
             return Err(invalid(detail));
         }
-        Ok(Self { name, ops: Some(ops), shared_size: ops.shared_size, is_open: false })
+        Ok(Self {
+            name,
+            ops: Some(ops),
+            shared_size: ops.shared_size,
+            is_open: false,
+        })
     }
 
-    fn make(&self, name: &str, site: LockSite<'_>, is_new: bool) -> CortexResult<AnyLock> {
+    fn build(&self, name: &str, site: LockSite<'_>, is_new: bool) -> CortexResult<AnyLock> {
         if let Some(ops) = self.ops {
             return Callbacks::make(ops, site, is_new).map(AnyLock::Callbacks);
         }
@@ -455,8 +486,16 @@ impl Choice {
     }
 
     fn mismatch(&self, key: i32, found: &str) -> CortexError {
-        let expected = if self.is_open { "seqlock, rwlock or semaphore" } else { self.name() };
-        CortexError::Lock { key, expected: expected.to_owned(), found: found.to_owned() }
+        let expected = if self.is_open {
+            "seqlock, rwlock or semaphore"
+        } else {
+            self.name()
+        };
+        CortexError::Lock {
+            key,
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }
     }
 }
 
@@ -476,7 +515,9 @@ impl Kind for Choice {
     }
 
     fn accept(&self, key: i32, found: &str, shared_size: usize) -> CortexResult<()> {
-        let built_in = BUILT_IN.iter().position(|name| name.to_bytes() == found.as_bytes());
+        let built_in = BUILT_IN
+            .iter()
+            .position(|name| name.to_bytes() == found.as_bytes());
         let expected = match built_in {
             Some(index) if self.is_open => TABLES[index].shared_size,
             _ if !self.is_open && self.name() == found => self.shared_size,
@@ -485,12 +526,12 @@ impl Kind for Choice {
         crate::segment::check_size(key, expected, shared_size)
     }
 
-    fn new(&self, site: LockSite<'_>) -> CortexResult<AnyLock> {
-        self.make(self.name(), site, true)
+    fn make(&self, site: LockSite<'_>) -> CortexResult<AnyLock> {
+        self.build(self.name(), site, true)
     }
 
     fn attach(&self, found: &str, site: LockSite<'_>) -> CortexResult<AnyLock> {
-        self.make(found, site, false)
+        self.build(found, site, false)
     }
 
     fn settle(&self, name: &str) -> Settle {

@@ -61,7 +61,10 @@ impl Sink {
         loop {
             let count = if seen >> 32 == epoch { seen as u32 } else { 0 };
             let next = epoch << 32 | u64::from(change(count));
-            match self.running.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
+            match self
+                .running
+                .compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst)
+            {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -135,7 +138,9 @@ pub unsafe extern "C" fn neocortex_set_log(
             let _ = tracing::subscriber::set_global_default(Bridge);
         }
         // SAFETY: sinks are never freed.
-        let Some(former) = (unsafe { former.as_ref() }) else { return };
+        let Some(former) = (unsafe { former.as_ref() }) else {
+            return;
+        };
         let is_own_call = IS_IN_CALLBACK.try_with(Cell::get).unwrap_or(false);
         while former.is_running() && !is_own_call {
             address::sleep(Duration::from_micros(50));
@@ -146,13 +151,18 @@ pub unsafe extern "C" fn neocortex_set_log(
 
 /// Calls the current callback, if there is one and this is not inside it.
 fn deliver(level: c_int, message: &str) {
-    if IS_IN_CALLBACK.try_with(|is_in| is_in.replace(true)).unwrap_or(true) {
+    if IS_IN_CALLBACK
+        .try_with(|is_in| is_in.replace(true))
+        .unwrap_or(true)
+    {
         return;
     }
     loop {
         let place = CURRENT.load(Ordering::SeqCst);
         // SAFETY: sinks are never freed.
-        let Some(sink) = (unsafe { place.as_ref() }) else { break };
+        let Some(sink) = (unsafe { place.as_ref() }) else {
+            break;
+        };
         sink.count(|count| count + 1);
         // Still the current one after it counts: whoever replaces it waits for us.
         let is_current = CURRENT.load(Ordering::SeqCst) == place;

@@ -6,7 +6,10 @@
 //! **Invariants.** Every entry goes through [`boundary`]: pointers are checked for NULL, a panic
 //! becomes a status, the thread's last failure is kept, outputs are written on success only.
 
-#![allow(non_camel_case_types, reason = "these are the names that C programs use")]
+#![allow(
+    non_camel_case_types,
+    reason = "these are the names that C programs use"
+)]
 
 mod boundary;
 mod guards;

@@ -120,14 +120,24 @@ thread_local! {
 
 /// One thing about this thread's last failure.
 fn last<R>(default: R, get: impl FnOnce(&Failure) -> R) -> R {
-    LAST.try_with(|last| last.borrow().as_ref().map(get)).ok().flatten().unwrap_or(default)
+    LAST.try_with(|last| last.borrow().as_ref().map(get))
+        .ok()
+        .flatten()
+        .unwrap_or(default)
 }
 
 /// Keeps a failure for this thread, and returns its status.
 pub(super) fn record(error: &CortexError) -> neocortex_status {
     let status = status_of(error);
-    let os_error = error.system().and_then(|error| error.raw_os_error()).unwrap_or(0);
-    let custom = if let CortexError::Custom(code) = error { *code } else { 0 };
+    let os_error = error
+        .system()
+        .and_then(|error| error.raw_os_error())
+        .unwrap_or(0);
+    let custom = if let CortexError::Custom(code) = error {
+        *code
+    } else {
+        0
+    };
     keep(status, os_error, custom, error.to_string());
     status
 }
@@ -138,7 +148,12 @@ pub(super) fn keep(status: neocortex_status, os_error: c_int, custom: c_int, mes
     let message = CString::new(text).unwrap_or_default();
     // A thread whose locals are gone is ending; nobody can ask it.
     let _ = LAST.try_with(|last| {
-        *last.borrow_mut() = Some(Failure { status, os_error, custom, message });
+        *last.borrow_mut() = Some(Failure {
+            status,
+            os_error,
+            custom,
+            message,
+        });
     });
 }
 

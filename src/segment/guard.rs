@@ -108,7 +108,12 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
         }
         held::add(segment.site.number);
         let value = segment.payload(ledger.committed());
-        Ok(Self { segment, value, me, _not_send: PhantomData })
+        Ok(Self {
+            segment,
+            value,
+            me,
+            _not_send: PhantomData,
+        })
     }
 
     /// Ends the access; what a drop can only log.
@@ -187,7 +192,11 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     pub fn commit(self) -> CortexResult<()> {
         let guard = std::mem::ManuallyDrop::new(self);
         guard.check_mine()?;
-        guard.segment.slots.ledger().commit(guard.begun, guard.changed());
+        guard
+            .segment
+            .slots
+            .ledger()
+            .commit(guard.begun, guard.changed());
         guard.segment.release_write()?;
         guard.segment.wake_waiters();
         Ok(())
@@ -225,7 +234,10 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         let segment = self.segment;
         if segment.slots.count == 1 {
             let detail = "the in-place layout has one slot and cannot publish; commit instead";
-            return Err(CortexError::Unsupported { key: segment.key(), detail });
+            return Err(CortexError::Unsupported {
+                key: segment.key(),
+                detail,
+            });
         }
         let ledger = segment.slots.ledger();
         ledger.commit(self.begun, self.changed());
@@ -253,7 +265,10 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
             return Ok(());
         }
         let detail = "the guard was taken before the fork and belongs to the parent";
-        Err(CortexError::Busy { key: self.segment.key(), detail })
+        Err(CortexError::Busy {
+            key: self.segment.key(),
+            detail,
+        })
     }
 
     fn changed(&self) -> Lines {
@@ -319,7 +334,9 @@ impl<T: Payload + ?Sized + std::fmt::Debug, L: CortexSync> std::fmt::Debug for R
     }
 }
 
-impl<T: Payload + ?Sized + std::fmt::Debug, L: CortexSync> std::fmt::Debug for WriteGuard<'_, T, L> {
+impl<T: Payload + ?Sized + std::fmt::Debug, L: CortexSync> std::fmt::Debug
+    for WriteGuard<'_, T, L>
+{
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("WriteGuard").field(&&**self).finish()
     }

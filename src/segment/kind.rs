@@ -16,7 +16,7 @@ pub(crate) trait Kind {
     fn permission(&self) -> Permission;
     /// Whether a segment with this lock can be attached.
     fn accept(&self, key: i32, found: &str, shared_size: usize) -> CortexResult<()>;
-    fn new(&self, site: LockSite<'_>) -> CortexResult<Self::Lock>;
+    fn make(&self, site: LockSite<'_>) -> CortexResult<Self::Lock>;
     fn attach(&self, found: &str, site: LockSite<'_>) -> CortexResult<Self::Lock>;
     /// How the lock with this name settles what a dead tenant left.
     fn settle(&self, name: &str) -> Settle;
@@ -30,7 +30,10 @@ pub(crate) struct Typed<'a, L: CortexSync> {
 
 impl<'a, L: CortexSync> Typed<'a, L> {
     pub(crate) fn new(settings: Option<&'a L::Settings>) -> Self {
-        Self { settings, lock: PhantomData }
+        Self {
+            settings,
+            lock: PhantomData,
+        }
     }
 }
 
@@ -54,7 +57,7 @@ impl<L: CortexSync> Kind for Typed<'_, L> {
         check_size(key, L::SHARED_SIZE, shared_size)
     }
 
-    fn new(&self, site: LockSite<'_>) -> CortexResult<L> {
+    fn make(&self, site: LockSite<'_>) -> CortexResult<L> {
         L::new(site, self.settings)
     }
 
@@ -71,7 +74,11 @@ pub(crate) fn check_name(key: i32, expected: &str, found: &str) -> CortexResult<
     if expected == found {
         return Ok(());
     }
-    Err(CortexError::Lock { key, expected: expected.to_owned(), found: found.to_owned() })
+    Err(CortexError::Lock {
+        key,
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    })
 }
 
 /// The lock's bytes must be as many as it will use, whatever the header claims.
@@ -80,5 +87,10 @@ pub(crate) fn check_size(key: i32, expected: usize, found: usize) -> CortexResul
         return Ok(());
     }
     let (expected, found) = (expected as u64, found as u64);
-    Err(CortexError::Layout { key, what: "lock size", expected, found })
+    Err(CortexError::Layout {
+        key,
+        what: "lock size",
+        expected,
+        found,
+    })
 }

@@ -11,8 +11,8 @@ pub(crate) mod open;
 mod options;
 mod wait;
 
-pub use guard::{ReadGuard, WriteGuard};
 pub(crate) use guard::Payload;
+pub use guard::{ReadGuard, WriteGuard};
 pub(crate) use kind::{check_size, Kind, Typed};
 pub use options::SegmentOptions;
 
@@ -90,7 +90,11 @@ impl Slots {
     fn ledger(&self) -> Ledger<'_> {
         // SAFETY: both point to lines of atomics in the mapping (`View::ledger`).
         let (line, ranges) = unsafe { (self.line.as_ref(), self.ranges.as_ref()) };
-        Ledger { line, ranges, slots: self.count }
+        Ledger {
+            line,
+            ranges,
+            slots: self.count,
+        }
     }
 
     /// The first byte of a slot.
@@ -255,7 +259,8 @@ impl<L: CortexSync> Segment<L> {
     }
 
     fn set_owner(&self, is_owner: bool) {
-        self.owner.store(if is_owner { fork::epoch() } else { 0 }, Ordering::Relaxed);
+        self.owner
+            .store(if is_owner { fork::epoch() } else { 0 }, Ordering::Relaxed);
     }
 
     fn force_ownership(&mut self) {
@@ -304,7 +309,14 @@ impl<L: CortexSync> Segment<L> {
     pub fn try_read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         self.check_range(offset, buffer.len())?;
         // SAFETY: as in `read_at`.
-        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), Some(Duration::ZERO)) }
+        unsafe {
+            self.load(
+                offset,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                Some(Duration::ZERO),
+            )
+        }
     }
 
     /// # Safety
@@ -436,7 +448,11 @@ impl<L: CortexSync> Segment<L> {
         // commit; optimistic readers copy racily.
         let copy = |slot: *mut u8| unsafe { copy::store(data, slot.add(offset), length) };
         let is_whole = length == self.slots.size;
-        let changed = if is_whole { Lines::WHOLE } else { Lines::covering(offset, length) };
+        let changed = if is_whole {
+            Lines::WHOLE
+        } else {
+            Lines::covering(offset, length)
+        };
         self.write_with(timeout, is_whole, changed, copy)
     }
 
@@ -565,7 +581,10 @@ impl<L: CortexSync> Segment<L> {
         let (value, result) = change(self.slots.at(ledger.slot(ledger.committed())))?;
         if self.site.claimed() != Some(me) {
             let detail = "the update began before the fork and belongs to the parent";
-            return Err(CortexError::Busy { key: self.key(), detail });
+            return Err(CortexError::Busy {
+                key: self.key(),
+                detail,
+            });
         }
         // Nothing was begun until here, so that a failed `change` leaves no unfinished commit.
         let begun = ledger.begin();

@@ -132,7 +132,11 @@ fn furnish<K: Kind>(
         }
         _ => error,
     };
-    let view = View { mapping, layout: layout.clone(), key };
+    let view = View {
+        mapping,
+        layout: layout.clone(),
+        key,
+    };
     // SAFETY: slot 0 is valid for `size` bytes, and nobody reads it before the state is ready.
     let fill = |slot: *mut u8, value: &[u8]| unsafe {
         copy::store(value.as_ptr(), slot, value.len().min(layout.shape.size));
@@ -144,16 +148,25 @@ fn furnish<K: Kind>(
     let site = Site::join(view, beacons, kind.settle(kind.name())).map_err(take_back)?;
     let site = Arc::new(site);
     let permission = Permission::Custom(layout.shape.mode);
-    let lock = match kind.new(LockSite { site: &site, permission }) {
+    let lock = match kind.make(LockSite {
+        site: &site,
+        permission,
+    }) {
         Ok(lock) => lock,
         Err(error) => {
-            site.view.header().transit(state::INITIALISING, state::REMOVED);
+            site.view
+                .header()
+                .transit(state::INITIALISING, state::REMOVED);
             return Err(take_back(error));
         }
     };
     let mut segment = Segment::new(site, lock, options);
     segment.was_created = true;
-    let is_ready = segment.site.view.header().transit(state::INITIALISING, state::READY);
+    let is_ready = segment
+        .site
+        .view
+        .header()
+        .transit(state::INITIALISING, state::READY);
     // A replacer may have taken us for dead while we were stopped: then the key is not ours now.
     let still_ours = is_ready && shm::find(key).is_ok_and(|found| found == id);
     if !still_ours {
@@ -198,7 +211,9 @@ pub(crate) fn is_gone(number: i32) -> bool {
 
 /// What lies under a key that is in use, for the message of `EEXIST`.
 fn describe_existing(key: i32) -> String {
-    let Ok(id) = shm::find(key) else { return "It was removed meanwhile; try again".into() };
+    let Ok(id) = shm::find(key) else {
+        return "It was removed meanwhile; try again".into();
+    };
     let Ok(status) = shm::status(id) else {
         return "It exists and this user may not look at it; choose another key".into();
     };
@@ -231,11 +246,17 @@ pub(crate) fn open_mapping(key: i32, read_only: bool) -> CortexResult<Mapping> {
             result => result.attempt("attach to", key)?,
         };
         if mapping.size() < format::LOCK_OFFSET {
-            return Err(CortexError::NotACortex { key, detail: "too small for a header" });
+            return Err(CortexError::NotACortex {
+                key,
+                detail: "too small for a header",
+            });
         }
         let header = header(&mapping);
         if !header.is_blank() && !header.has_magic() {
-            return Err(CortexError::NotACortex { key, detail: "no magic number" });
+            return Err(CortexError::NotACortex {
+                key,
+                detail: "no magic number",
+            });
         }
         return Ok(mapping);
     }
@@ -260,11 +281,19 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
             }
             state::REMOVED => return Ok(false),
             state::INITIALISING if !header.is_blank() && !header.has_magic() => {
-                return Err(CortexError::NotACortex { key, detail: "no magic number" });
+                return Err(CortexError::NotACortex {
+                    key,
+                    detail: "no magic number",
+                });
             }
             state::INITIALISING => {}
             state::CLOSING => reopen_if_abandoned(mapping, key)?,
-            _ => return Err(CortexError::Corrupt { key, detail: "its state is no state" }),
+            _ => {
+                return Err(CortexError::Corrupt {
+                    key,
+                    detail: "its state is no state",
+                })
+            }
         }
         let attached = shm::status(mapping.id()).map_or(1, |status| status.attached);
         if attached > 1 {
@@ -272,7 +301,10 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
         }
         let waited = start.elapsed();
         if waited >= patience {
-            return Err(CortexError::NotReady { key, waited_ms: waited.as_millis() as u64 });
+            return Err(CortexError::NotReady {
+                key,
+                waited_ms: waited.as_millis() as u64,
+            });
         }
         address::sleep(pause);
         pause = (pause * 2).min(PAUSE * 4);
@@ -283,7 +315,9 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
 /// closing.
 fn reopen_if_abandoned(mapping: &Mapping, key: i32) -> CortexResult<()> {
     let header = header(mapping);
-    let Ok(beacons) = open_beacons(mapping, key) else { return Ok(()) };
+    let Ok(beacons) = open_beacons(mapping, key) else {
+        return Ok(());
+    };
     if beacons.claim_gate()? {
         if header.transit(state::CLOSING, state::READY) {
             tracing::warn!(key, "reopened a cortex whose replacer died");
@@ -298,9 +332,17 @@ pub(crate) fn open_beacons(mapping: &Mapping, key: i32) -> CortexResult<Beacons>
     let header = header(mapping);
     let layout = header.read(key, mapping.size())?;
     let detail = "its header names no semaphore set";
-    let set_id = header.beacon_id().ok_or(CortexError::Corrupt { key, detail })?;
+    let set_id = header
+        .beacon_id()
+        .ok_or(CortexError::Corrupt { key, detail })?;
     let status = shm::status(mapping.id()).attempt("look at", key)?;
-    Beacons::open(key, set_id, &status, mapping.id(), layout.shape.participants)
+    Beacons::open(
+        key,
+        set_id,
+        &status,
+        mapping.id(),
+        layout.shape.participants,
+    )
 }
 
 /// Refuses a segment that is not what the caller expects.
@@ -312,7 +354,12 @@ pub(crate) fn check_shape(
 ) -> CortexResult<()> {
     let shape = &layout.shape;
     let differs = |what, expected, found| {
-        Err(CortexError::Layout { key, what, expected, found })
+        Err(CortexError::Layout {
+            key,
+            what,
+            expected,
+            found,
+        })
     };
     if size != 0 && size != shape.size {
         return differs("size", size as u64, shape.size as u64);
@@ -356,7 +403,11 @@ pub(crate) fn attach<K: Kind>(
             result => result?,
         };
         let permission = Permission::Custom(layout.shape.mode);
-        let view = View { mapping, layout, key };
+        let view = View {
+            mapping,
+            layout,
+            key,
+        };
         let site = match Site::join(view, beacons, kind.settle(&found)) {
             Err(CortexError::Removed { .. }) => continue,
             result => Arc::new(result?),
@@ -366,7 +417,13 @@ pub(crate) fn attach<K: Kind>(
             site.leave()?;
             continue;
         }
-        let lock = match kind.attach(&found, LockSite { site: &site, permission }) {
+        let lock = match kind.attach(
+            &found,
+            LockSite {
+                site: &site,
+                permission,
+            },
+        ) {
             Ok(lock) => lock,
             Err(error) => {
                 site.leave()?;
@@ -405,7 +462,11 @@ fn check_right_to_remove(mapping: &Mapping, key: i32) -> CortexResult<()> {
         return Ok(());
     }
     let error = std::io::Error::from_raw_os_error(errno::EPERM);
-    Err(crate::sys::Failure { call: "shmctl(IPC_RMID)", error }).attempt("own", key)
+    Err(crate::sys::Failure {
+        call: "shmctl(IPC_RMID)",
+        error,
+    })
+    .attempt("own", key)
 }
 
 /// The state says removed and the kernel still has the key: its remover died between the two, or is
@@ -477,8 +538,8 @@ pub(crate) fn replace(key: i32) -> CortexResult<()> {
 /// removed by somebody else meanwhile.
 fn close(mapping: &Mapping, beacons: &Beacons, key: i32) -> CortexResult<bool> {
     let header = header(mapping);
-    let is_closing = header.transit(state::READY, state::CLOSING)
-        || header.state() == state::CLOSING;
+    let is_closing =
+        header.transit(state::READY, state::CLOSING) || header.state() == state::CLOSING;
     if !is_closing {
         return Ok(false);
     }
@@ -487,12 +548,17 @@ fn close(mapping: &Mapping, beacons: &Beacons, key: i32) -> CortexResult<bool> {
         let status = shm::status(mapping.id()).attempt("look at", key)?;
         if is_dark && status.attached == 1 {
             header.transit(state::CLOSING, state::REMOVED);
-            return shm::remove(mapping.id()).attempt("remove", key).map(|()| true);
+            return shm::remove(mapping.id())
+                .attempt("remove", key)
+                .map(|()| true);
         }
         address::sleep(PAUSE);
     }
     header.transit(state::CLOSING, state::READY);
-    Err(CortexError::Busy { key, detail: "it is in use: somebody is attached" })
+    Err(CortexError::Busy {
+        key,
+        detail: "it is in use: somebody is attached",
+    })
 }
 
 /// Takes away a segment of ours that is not whole, if nobody else is attached.
@@ -537,7 +603,10 @@ fn orphan(header: &Header, segment_id: i32, status: &Status) -> Option<Set> {
 pub(crate) fn remove(key: i32) -> CortexResult<()> {
     let mapping = open_mapping(key, false)?;
     if header(&mapping).is_blank() {
-        return Err(CortexError::NotACortex { key, detail: "blank: nothing was ever written to it" });
+        return Err(CortexError::NotACortex {
+            key,
+            detail: "blank: nothing was ever written to it",
+        });
     }
     check_right_to_remove(&mapping, key)?;
     let status = shm::status(mapping.id()).attempt("look at", key)?;

@@ -146,6 +146,10 @@ impl SegmentOptions {
 
     /// The layout that these options and this lock make.
     pub(crate) fn layout(&self, key: i32, size: usize, kind: &impl Kind) -> CortexResult<Layout> {
+        if !self.align.is_power_of_two() {
+            let detail = format!("alignment {} is not a power of two", self.align);
+            return Err(crate::CortexError::invalid(key, detail));
+        }
         let permission = self.permission.unwrap_or_else(|| kind.permission());
         Layout::new(Shape {
             size,

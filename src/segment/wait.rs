@@ -44,7 +44,11 @@ impl<L: CortexSync> Segment<L> {
             if left == Some(Duration::ZERO) {
                 return Err(CortexError::Timeout { key, operation });
             }
-            address::wait(&line.signal, expected, left.map_or(SLICE, |left| left.min(SLICE)));
+            address::wait(
+                &line.signal,
+                expected,
+                left.map_or(SLICE, |left| left.min(SLICE)),
+            );
         }
     }
 }

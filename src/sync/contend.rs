@@ -44,7 +44,15 @@ pub(crate) struct Contender<'a> {
 impl<'a> Contender<'a> {
     pub(crate) fn new(site: &'a Site, bed: Bed, wait: Wait, operation: &'static str) -> Self {
         let interrupts = site.interrupts_seen();
-        Self { site, bed, wait, operation, spins: SPINS, nap: FIRST_SLEEP, interrupts }
+        Self {
+            site,
+            bed,
+            wait,
+            operation,
+            spins: SPINS,
+            nap: FIRST_SLEEP,
+            interrupts,
+        }
     }
 
     /// How long the next sleep may last.

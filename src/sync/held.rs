@@ -19,7 +19,10 @@ pub(crate) fn add(site: u64) {
     // A thread whose locals are gone already is ending, and will not wait for itself.
     let _ = READS.try_with(|reads| {
         let mut reads = reads.borrow_mut();
-        match reads.iter_mut().find(|entry| (entry.0, entry.1) == (site, epoch)) {
+        match reads
+            .iter_mut()
+            .find(|entry| (entry.0, entry.1) == (site, epoch))
+        {
             Some(entry) => entry.2 += 1,
             None => reads.push((site, epoch, 1)),
         }
@@ -32,7 +35,10 @@ pub(crate) fn remove(site: u64) {
     let epoch = fork::epoch();
     let _ = READS.try_with(|reads| {
         let mut reads = reads.borrow_mut();
-        if let Some(place) = reads.iter().position(|entry| (entry.0, entry.1) == (site, epoch)) {
+        if let Some(place) = reads
+            .iter()
+            .position(|entry| (entry.0, entry.1) == (site, epoch))
+        {
             reads[place].2 -= 1;
             if reads[place].2 == 0 {
                 reads.swap_remove(place);
@@ -46,7 +52,10 @@ pub(crate) fn any(site: u64) -> bool {
     let epoch = fork::epoch();
     READS
         .try_with(|reads| {
-            reads.borrow().iter().any(|entry| (entry.0, entry.1) == (site, epoch))
+            reads
+                .borrow()
+                .iter()
+                .any(|entry| (entry.0, entry.1) == (site, epoch))
         })
         .unwrap_or(false)
 }

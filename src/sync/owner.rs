@@ -57,7 +57,8 @@ pub(crate) trait World {
 /// Takes a free word. The fast path.
 #[inline]
 pub(crate) fn try_take(word: &AtomicU32, me: Id) -> bool {
-    word.compare_exchange(0, me.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    word.compare_exchange(0, me.0, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
 }
 
 /// Lets go; whether somebody must be woken. A full barrier on x86 (see `fence_after_rmw`).
@@ -89,7 +90,9 @@ pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> Cor
         }
         let marked = seen | WAITERS;
         if seen == marked
-            || word.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            || word
+                .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
         {
             // From here on a wake-up may have been meant for others too, or have gone to somebody
             // who died: whoever takes after sleeping leaves the bit set.
@@ -134,7 +137,10 @@ pub(crate) fn settle(word: &AtomicU32, slot: u32) -> bool {
         if holder(seen).slot() != Some(slot) {
             return false;
         }
-        if word.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if word
+            .compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
             return true;
         }
     }

@@ -76,7 +76,10 @@ impl RwLock {
         if line.add_reader() >= READERS_CEILING {
             self.retreat(line);
             let detail = "too many read guards are held (or were forgotten) by this process";
-            return Err(CortexError::Busy { key: self.ownership.site.key(), detail });
+            return Err(CortexError::Busy {
+                key: self.ownership.site.key(),
+                detail,
+            });
         }
         fence_after_rmw();
         Ok(self.ownership.word().load(Ordering::Acquire) == 0)
@@ -103,7 +106,10 @@ impl RwLock {
         self.retreat(line);
         if site.is_held_by_this_thread() {
             let detail = "this thread holds it for writing, through this handle";
-            return Err(CortexError::Busy { key: site.key(), detail });
+            return Err(CortexError::Busy {
+                key: site.key(),
+                detail,
+            });
         }
         let word = self.ownership.word();
         let mut world = Contender::new(site, Bed::WordForAll, wait, "read");
@@ -180,8 +186,7 @@ impl RwLock {
                 Some(left) => address::wait(queue, seen, left),
                 // Whoever is still counted died, or is slow: forget them all.
                 None => {
-                    let _ =
-                        queue.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
+                    let _ = queue.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
                     return;
                 }
             }
@@ -193,7 +198,12 @@ impl RwLock {
     fn drain(&self, wait: Wait) -> CortexResult<()> {
         let site = &*self.ownership.site;
         let limit = site.view.layout.shape.participants;
-        let used = site.view.header().high_water.load(Ordering::SeqCst).min(limit);
+        let used = site
+            .view
+            .header()
+            .high_water
+            .load(Ordering::SeqCst)
+            .min(limit);
         for slot in 0..used {
             if Line::readers(site.line(slot).load()) != 0 {
                 self.drain_slow(slot, wait)?;
@@ -209,7 +219,10 @@ impl RwLock {
         let is_own = site.me()?.slot() == Some(slot);
         if is_own && held::any(site.number) {
             let detail = "this thread holds it for reading, through this handle";
-            return Err(CortexError::Busy { key: site.key(), detail });
+            return Err(CortexError::Busy {
+                key: site.key(),
+                detail,
+            });
         }
         let mut world = Contender::new(site, Bed::WordForAll, wait, "write");
         loop {
@@ -245,7 +258,10 @@ unsafe impl CortexSync for RwLock {
     fn attach(site: LockSite<'_>) -> CortexResult<Self> {
         // SAFETY: within the lock's SHARED_SIZE bytes.
         let queue = unsafe { site.memory().add(Ownership::SHARED_SIZE) }.cast();
-        Ok(Self { ownership: Ownership::new(&site, Bed::WordForAll), queue })
+        Ok(Self {
+            ownership: Ownership::new(&site, Bed::WordForAll),
+            queue,
+        })
     }
 
     #[inline]

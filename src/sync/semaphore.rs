@@ -40,7 +40,9 @@ unsafe impl CortexSync for Semaphore {
     }
 
     fn attach(site: LockSite<'_>) -> CortexResult<Self> {
-        Ok(Self { ownership: Ownership::new(&site, Bed::Parking) })
+        Ok(Self {
+            ownership: Ownership::new(&site, Bed::Parking),
+        })
     }
 
     #[inline]

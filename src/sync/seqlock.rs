@@ -30,7 +30,11 @@ impl Ownership {
     pub(crate) const SHARED_SIZE: usize = size_of::<AtomicU32>();
 
     pub(crate) fn new(site: &LockSite<'_>, bed: Bed) -> Self {
-        Self { word: site.memory().cast(), site: Arc::clone(site.site), bed }
+        Self {
+            word: site.memory().cast(),
+            site: Arc::clone(site.site),
+            bed,
+        }
     }
 
     #[inline]
@@ -56,9 +60,16 @@ impl Ownership {
         let me = site.me()?;
         if site.is_held_by_this_thread() {
             let detail = "this thread holds it already, through this handle";
-            return Err(CortexError::Busy { key: site.key(), detail });
+            return Err(CortexError::Busy {
+                key: site.key(),
+                detail,
+            });
         }
-        owner::take_slow(self.word(), me, &mut Contender::new(site, self.bed, wait, operation))
+        owner::take_slow(
+            self.word(),
+            me,
+            &mut Contender::new(site, self.bed, wait, operation),
+        )
     }
 
     /// Lets go, and wakes. A full fence stands between what came before and what the caller loads
@@ -107,7 +118,9 @@ unsafe impl CortexSync for SeqLock {
     }
 
     fn attach(site: LockSite<'_>) -> CortexResult<Self> {
-        Ok(Self { ownership: Ownership::new(&site, Bed::Word) })
+        Ok(Self {
+            ownership: Ownership::new(&site, Bed::Word),
+        })
     }
 
     #[inline]

@@ -38,7 +38,13 @@ mod platform {
         // SAFETY: the word is live and aligned, the timespec is live; FUTEX_WAIT reads both. The
         // time-out is relative and on the monotonic clock (futex(2)).
         unsafe {
-            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &timeout)
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAIT,
+                expected,
+                &timeout,
+            )
         };
     }
 
@@ -108,7 +114,13 @@ mod platform {
         let word = word.as_ptr();
         // SAFETY: the word and the timespec are live; FUTEX_WAIT reads both.
         unsafe {
-            libc::futex(word, libc::FUTEX_WAIT, expected as _, &timeout, std::ptr::null_mut())
+            libc::futex(
+                word,
+                libc::FUTEX_WAIT,
+                expected as _,
+                &timeout,
+                std::ptr::null_mut(),
+            )
         };
     }
 
@@ -116,7 +128,13 @@ mod platform {
         let word = word.as_ptr();
         // SAFETY: the address only names the sleepers.
         unsafe {
-            libc::futex(word, libc::FUTEX_WAKE, count, std::ptr::null(), std::ptr::null_mut())
+            libc::futex(
+                word,
+                libc::FUTEX_WAKE,
+                count,
+                std::ptr::null(),
+                std::ptr::null_mut(),
+            )
         };
     }
 
@@ -143,7 +161,9 @@ mod platform {
         let start = Instant::now();
         let mut pause = Duration::from_micros(20);
         while word.load(Ordering::Acquire) == expected {
-            let Some(left) = limit.checked_sub(start.elapsed()) else { return };
+            let Some(left) = limit.checked_sub(start.elapsed()) else {
+                return;
+            };
             sleep(pause.min(left));
             pause = (pause * 2).min(Duration::from_millis(1));
         }

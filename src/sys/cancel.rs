@@ -24,7 +24,10 @@ impl Disabled {
         let mut previous = DISABLE;
         // SAFETY: a valid state and a live place for the former one.
         unsafe { pthread_setcancelstate(DISABLE, &mut previous) };
-        Self { previous, _not_send: std::marker::PhantomData }
+        Self {
+            previous,
+            _not_send: std::marker::PhantomData,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod fork;
 pub(crate) mod random;
 pub(crate) mod sem;
 pub(crate) mod shm;
+pub(crate) mod table;
 pub(crate) mod thread;
 
 use std::io;
@@ -32,7 +33,10 @@ pub(crate) type SysResult<T> = Result<T, Failure>;
 /// Turns the −1 of a system call into the error that `errno` names, read at once.
 fn check(call: &'static str, result: libc::c_int) -> SysResult<libc::c_int> {
     if result == -1 {
-        return Err(Failure { call, error: io::Error::last_os_error() });
+        return Err(Failure {
+            call,
+            error: io::Error::last_os_error(),
+        });
     }
     Ok(result)
 }
@@ -49,9 +53,7 @@ fn retry<T>(mut attempt: impl FnMut() -> SysResult<T>) -> SysResult<T> {
 
 /// The error numbers that callers decide by, so that they need not name `libc`.
 pub(crate) mod errno {
-    pub(crate) use libc::{
-        EACCES, EEXIST, EIDRM, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, EPERM,
-    };
+    pub(crate) use libc::{EACCES, EEXIST, EIDRM, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, EPERM};
 
     /// The symbolic name of an error number, for messages; empty for one this library never meets.
     pub(crate) fn name(number: i32) -> &'static str {

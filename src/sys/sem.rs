@@ -13,11 +13,10 @@ pub(crate) struct Set {
     id: i32,
 }
 
-/// Who made a set, who owns it, and its permission bits.
+/// Who made a set, and its permission bits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SetStatus {
     pub(crate) creator: u32,
-    pub(crate) owner: u32,
     pub(crate) mode: u32,
 }
 
@@ -46,9 +45,8 @@ impl Set {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | (mode & 0o777) as libc::c_int;
         let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
         // SAFETY: semget(2) takes no pointers.
-        let id = retry(|| {
-            check("semget", unsafe { libc::semget(key as libc::key_t, count, flags) })
-        })?;
+        let make = || unsafe { libc::semget(key as libc::key_t, count, flags) };
+        let id = retry(|| check("semget", make()))?;
         Ok(Self { id })
     }
 
@@ -88,7 +86,11 @@ impl Set {
     /// changes and ids are not reused with another size, so the answer holds while the id does.
     pub(crate) fn has_count(self, count: u16) -> SysResult<bool> {
         if let Err(failure) = self.value(count - 1) {
-            return if failure.errno() == libc::EINVAL { Ok(false) } else { Err(failure) };
+            return if failure.errno() == libc::EINVAL {
+                Ok(false)
+            } else {
+                Err(failure)
+            };
         }
         match self.value(count) {
             Ok(_) => Ok(false),
@@ -115,7 +117,6 @@ impl Set {
         check("semctl(IPC_STAT)", result)?;
         Ok(SetStatus {
             creator: buffer.permission.cuid,
-            owner: buffer.permission.uid,
             mode: u32::from(buffer.permission.mode) & 0o777,
         })
     }
@@ -130,8 +131,10 @@ impl Set {
     /// One step: if the semaphore is 0, make it 1 until this process releases it or ends.
     /// `Ok(false)` where it was not 0.
     pub(crate) fn claim(self, index: u16) -> SysResult<bool> {
-        let mut operations =
-            [operation(index, 0, libc::IPC_NOWAIT), operation(index, 1, UNDO_NOW)];
+        let mut operations = [
+            operation(index, 0, libc::IPC_NOWAIT),
+            operation(index, 1, UNDO_NOW),
+        ];
         self.operate(&mut operations)
     }
 

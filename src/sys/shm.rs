@@ -25,7 +25,11 @@ pub(crate) struct Status {
 pub(crate) fn create(key: i32, size: usize, mode: u32) -> SysResult<i32> {
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | (mode & 0o777) as libc::c_int;
     // SAFETY: shmget(2) takes no pointers.
-    retry(|| check("shmget", unsafe { libc::shmget(key as libc::key_t, size, flags) }))
+    retry(|| {
+        check("shmget", unsafe {
+            libc::shmget(key as libc::key_t, size, flags)
+        })
+    })
 }
 
 /// The id of the segment that has this key now.
@@ -50,7 +54,11 @@ fn stat(id: i32) -> SysResult<libc::shmid_ds> {
     // SAFETY: shmid_ds is plain old data; all zeros is one of its values.
     let mut raw: libc::shmid_ds = unsafe { std::mem::zeroed() };
     // SAFETY: `raw` is a live shmid_ds that the kernel may fill.
-    retry(|| check("shmctl(IPC_STAT)", unsafe { libc::shmctl(id, libc::IPC_STAT, &mut raw) }))?;
+    retry(|| {
+        check("shmctl(IPC_STAT)", unsafe {
+            libc::shmctl(id, libc::IPC_STAT, &mut raw)
+        })
+    })?;
     Ok(raw)
 }
 
@@ -67,7 +75,6 @@ pub(crate) struct Mapping {
     base: NonNull<u8>,
     size: usize,
     id: i32,
-    read_only: bool,
 }
 
 // SAFETY: a mapping is an address range that belongs to the process, not to a thread; what may be
@@ -83,14 +90,17 @@ impl Mapping {
         // SAFETY: a null address lets the kernel choose; no memory of ours is passed.
         let address = unsafe { libc::shmat(id, std::ptr::null(), flags) };
         if address as isize == -1 {
-            return Err(Failure { call: "shmat", error: io::Error::last_os_error() });
+            return Err(Failure {
+                call: "shmat",
+                error: io::Error::last_os_error(),
+            });
         }
         let base = NonNull::new(address.cast::<u8>()).ok_or_else(|| Failure {
             call: "shmat",
             error: io::Error::from_raw_os_error(libc::ENOMEM),
         })?;
         // From here on the drop detaches, also when the question fails.
-        let mut mapping = Self { base, size: 0, id, read_only };
+        let mut mapping = Self { base, size: 0, id };
         mapping.size = status(id)?.size;
         Ok(mapping)
     }
@@ -105,10 +115,6 @@ impl Mapping {
 
     pub(crate) fn id(&self) -> i32 {
         self.id
-    }
-
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
     }
 }
 

@@ -3,7 +3,11 @@
 /// Never 0. Another thread may get the same one after this thread has ended.
 #[inline]
 pub(crate) fn token() -> usize {
-    #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+    #[cfg(all(
+        target_os = "linux",
+        target_arch = "x86_64",
+        target_pointer_width = "64"
+    ))]
     {
         let token: usize;
         // SAFETY: on x86-64 Linux the word at fs:0 is the thread control block's own address
@@ -24,7 +28,10 @@ pub(crate) fn token() -> usize {
     }
     #[cfg(not(all(
         target_os = "linux",
-        any(all(target_arch = "x86_64", target_pointer_width = "64"), target_arch = "aarch64")
+        any(
+            all(target_arch = "x86_64", target_pointer_width = "64"),
+            target_arch = "aarch64"
+        )
     )))]
     {
         thread_local! {

@@ -1,0 +1,59 @@
+//! The examples in `examples-c` and the Rust one beside them, run as a user would run them.
+//!
+//! In a file of their own: the demo compares the kernel's tables before and after, and test files run one
+//! after the other.
+
+mod c_build;
+
+use c_build::{assert_succeeded, build, library, program, root};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+/// One example at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn built() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("examples-c"))
+}
+
+fn example(name: &str, arguments: &[&str]) {
+    let _turn = TURN.lock();
+    let output = program(&built().join(name))
+        .args(arguments)
+        .output()
+        .expect("an example");
+    assert_succeeded(name, &output);
+}
+
+#[test]
+fn counter_counts_every_increment() {
+    example("counter", &["4", "5000"]);
+}
+
+#[test]
+fn custom_lock_passes_a_killed_holder() {
+    example("custom_lock", &[]);
+}
+
+/// README's first command, with the library just built.
+#[test]
+fn demo_shows_processes_in_c_cpp_and_rust_sharing_a_value() {
+    let _turn = TURN.lock();
+    let rust = escargot::CargoBuild::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .target_dir(root().join("target/c-programs"))
+        .example("join")
+        .run()
+        .expect("cargo build --example join");
+    let output = Command::new("sh")
+        .arg("demo.sh")
+        .current_dir(root().join("examples-c"))
+        .env("BUILD", built())
+        .env("LD_LIBRARY_PATH", library())
+        .env("NEOCORTEX_RUST_EXAMPLE", rust.path())
+        .output()
+        .expect("sh");
+    assert_succeeded("demo.sh", &output);
+}
