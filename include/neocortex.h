@@ -25,45 +25,6 @@
 
 
 /**
- * One payload slot, which writers edit in place: for large buffers changed in part. A writer that
- * dies half way poisons it. For neocortex_create.
- */
-#define NEOCORTEX_IN_PLACE 1
-
-/**
- * Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
- * handle is the owner. For neocortex_create.
- */
-#define NEOCORTEX_FORCE_OWNERSHIP 2
-
-/**
- * Where the key is in use by a cortex that nobody is attached to, take its place. For
- * neocortex_create.
- */
-#define NEOCORTEX_REPLACE_STALE 4
-
-/**
- * Closing the handle does not remove the segment. For neocortex_create.
- */
-#define NEOCORTEX_PERSIST 8
-
-/**
- * Observe: a read-only mapping that needs read permission only, takes no lock and no participant slot,
- * and disturbs nobody. For neocortex_attach_with.
- */
-#define NEOCORTEX_READ_ONLY 16
-
-/**
- * Ignore the key and draw random ones; neocortex_key tells which. For neocortex_create.
- */
-#define NEOCORTEX_RANDOM_KEY 32
-
-/**
- * No call through the handle ever waits: NEOCORTEX_ERR_TIMEOUT where it would have to.
- */
-#define NEOCORTEX_NEVER_WAIT 64
-
-/**
  * Wait for ever. Any negative number of nanoseconds means the same.
  */
 #define NEOCORTEX_FOREVER -1
@@ -114,6 +75,45 @@
 #define NEOCORTEX_LOG_TRACE 5
 
 /**
+ * One payload slot, which writers edit in place: for large buffers changed in part. A writer that
+ * dies half way poisons it. For neocortex_create.
+ */
+#define NEOCORTEX_IN_PLACE 1
+
+/**
+ * Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
+ * handle is the owner. For neocortex_create.
+ */
+#define NEOCORTEX_FORCE_OWNERSHIP 2
+
+/**
+ * Where the key is in use by a cortex that nobody is attached to, take its place. For
+ * neocortex_create.
+ */
+#define NEOCORTEX_REPLACE_STALE 4
+
+/**
+ * Closing the handle does not remove the segment. For neocortex_create.
+ */
+#define NEOCORTEX_PERSIST 8
+
+/**
+ * Observe: a read-only mapping that needs read permission only, takes no lock and no participant slot,
+ * and disturbs nobody. For neocortex_attach_with.
+ */
+#define NEOCORTEX_READ_ONLY 16
+
+/**
+ * Ignore the key and draw random ones; neocortex_key tells which. For neocortex_create.
+ */
+#define NEOCORTEX_RANDOM_KEY 32
+
+/**
+ * No call through the handle ever waits: NEOCORTEX_ERR_TIMEOUT where it would have to.
+ */
+#define NEOCORTEX_NEVER_WAIT 64
+
+/**
  * What a lock is given when it is made or attached. Opaque: see neocortex_site_key and the others.
  * Valid until the lock's destroy returns.
  */
@@ -126,6 +126,12 @@ typedef struct neocortex_lock_site neocortex_lock_site;
  * using it, and closes its own copy.
  */
 typedef struct neocortex_segment neocortex_segment;
+
+/**
+ * What a function answers: NEOCORTEX_OK or one of the negative NEOCORTEX_ERR_ constants, which are
+ * fixed for ever. Functions of a later version may answer with codes that are not listed here.
+ */
+typedef int32_t neocortex_status;
 
 /**
  * A lock. The library copies the table; ctx stays the caller's and must outlive every handle.
@@ -226,12 +232,6 @@ typedef struct neocortex_options {
      */
     uint32_t slots;
 } neocortex_options;
-
-/**
- * What a function answers: NEOCORTEX_OK or one of the negative NEOCORTEX_ERR_ constants, which are
- * fixed for ever. Functions of a later version may answer with codes that are not listed here.
- */
-typedef int32_t neocortex_status;
 
 /**
  * Success.
@@ -343,90 +343,6 @@ extern "C" {
 #endif // __cplusplus
 
 extern int pthread_setcancelstate(int state, int *previous);
-
-/**
- * Creates a segment of size bytes, all 0, under a key that is not in use.
- *
- * key      any number but 0. size: more than 0.
- * options  NULL for the defaults: owner only, default lock, removed when this handle is closed.
- *
- * Returns a handle for neocortex_close, or NULL: see neocortex_last_status. An existing key is
- * NEOCORTEX_ERR_CLEAN_SYSTEM with EEXIST, and neocortex_last_message says whether it is stale.
- *
- * # Safety
- * `options` is NULL or valid, with what it points to.
- */
-struct neocortex_segment *neocortex_create(int32_t key,
-                                           size_t size,
-                                           const struct neocortex_options *options);
-
-/**
- * Attaches to the segment with this key, whatever built-in lock it has. size 0 accepts any size.
- *
- * Waits, for a bounded time, while the creator is still initialising. Returns a handle for
- * neocortex_close, or NULL: see neocortex_last_status. A missing key is NEOCORTEX_ERR_CLEAN_SYSTEM with
- * ENOENT.
- */
-struct neocortex_segment *neocortex_attach(int32_t key,
-                                           size_t size);
-
-/**
- * Attaches with options: of them schema, align, timeout_ns, lock and the flags NEOCORTEX_READ_ONLY and
- * NEOCORTEX_NEVER_WAIT count. Otherwise as neocortex_attach.
- *
- * # Safety
- * `options` is NULL or valid, with what it points to.
- */
-struct neocortex_segment *neocortex_attach_with(int32_t key,
-                                                size_t size,
-                                                const struct neocortex_options *options);
-
-/**
- * Closes a handle; the owner's also removes the segment. NULL is fine.
- *
- * NEOCORTEX_ERR_BUSY while a guard is held through it in this process: it is then still open. After any
- * other answer it is closed. In a forked child it never removes anything.
- *
- * # Safety
- * `segment` is NULL or a handle that no other thread uses now or later.
- */
-neocortex_status neocortex_close(struct neocortex_segment *segment);
-
-/**
- * Removes the cortex with this key, in use or not. Those attached keep sharing its memory; nobody else
- * can attach.
- */
-neocortex_status neocortex_remove(int32_t key);
-
-/**
- * Takes away the cortex with this key and its semaphores, if nobody is attached to it any more.
- * NEOCORTEX_ERR_BUSY where somebody is; NEOCORTEX_OK where the key is free.
- */
-neocortex_status neocortex_reclaim(int32_t key);
-
-/**
- * The key it was created under; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle; so for every function below.
- */
-int32_t neocortex_key(const struct neocortex_segment *segment);
-
-/**
- * Bytes in the payload; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle.
- */
-size_t neocortex_size(const struct neocortex_segment *segment);
-
-/**
- * How many writes were committed since the segment was created; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle.
- */
-uint64_t neocortex_commit_count(const struct neocortex_segment *segment);
 
 /**
  * Copies the first length bytes of the last committed value into buffer.
@@ -556,6 +472,90 @@ neocortex_status neocortex_write_publish(struct neocortex_segment *segment,
 neocortex_status neocortex_write_mark(struct neocortex_segment *segment,
                                       size_t offset,
                                       size_t length);
+
+/**
+ * Creates a segment of size bytes, all 0, under a key that is not in use.
+ *
+ * key      any number but 0. size: more than 0.
+ * options  NULL for the defaults: owner only, default lock, removed when this handle is closed.
+ *
+ * Returns a handle for neocortex_close, or NULL: see neocortex_last_status. An existing key is
+ * NEOCORTEX_ERR_CLEAN_SYSTEM with EEXIST, and neocortex_last_message says whether it is stale.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_create(int32_t key,
+                                           size_t size,
+                                           const struct neocortex_options *options);
+
+/**
+ * Attaches to the segment with this key, whatever built-in lock it has. size 0 accepts any size.
+ *
+ * Waits, for a bounded time, while the creator is still initialising. Returns a handle for
+ * neocortex_close, or NULL: see neocortex_last_status. A missing key is NEOCORTEX_ERR_CLEAN_SYSTEM with
+ * ENOENT.
+ */
+struct neocortex_segment *neocortex_attach(int32_t key,
+                                           size_t size);
+
+/**
+ * Attaches with options: of them schema, align, timeout_ns, lock and the flags NEOCORTEX_READ_ONLY and
+ * NEOCORTEX_NEVER_WAIT count. Otherwise as neocortex_attach.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_attach_with(int32_t key,
+                                                size_t size,
+                                                const struct neocortex_options *options);
+
+/**
+ * Closes a handle; the owner's also removes the segment. NULL is fine.
+ *
+ * NEOCORTEX_ERR_BUSY while a guard is held through it in this process: it is then still open. After any
+ * other answer it is closed. In a forked child it never removes anything.
+ *
+ * # Safety
+ * `segment` is NULL or a handle that no other thread uses now or later.
+ */
+neocortex_status neocortex_close(struct neocortex_segment *segment);
+
+/**
+ * Removes the cortex with this key, in use or not. Those attached keep sharing its memory; nobody else
+ * can attach.
+ */
+neocortex_status neocortex_remove(int32_t key);
+
+/**
+ * Takes away the cortex with this key and its semaphores, if nobody is attached to it any more.
+ * NEOCORTEX_ERR_BUSY where somebody is; NEOCORTEX_OK where the key is free.
+ */
+neocortex_status neocortex_reclaim(int32_t key);
+
+/**
+ * The key it was created under; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle; so for every function below.
+ */
+int32_t neocortex_key(const struct neocortex_segment *segment);
+
+/**
+ * Bytes in the payload; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+size_t neocortex_size(const struct neocortex_segment *segment);
+
+/**
+ * How many writes were committed since the segment was created; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+uint64_t neocortex_commit_count(const struct neocortex_segment *segment);
 
 /**
  * Sleeps until the commit count is another than since, and gives it in *count. At once where it already
@@ -721,13 +721,14 @@ uint32_t neocortex_site_mode(const struct neocortex_lock_site *site);
 uint32_t neocortex_site_participant(const struct neocortex_lock_site *site);
 
 /**
- * 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive. One system
- * call.
+ * 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive, for a lock must
+ * never be taken from somebody on a guess. One system call. 0 for NULL.
  *
  * # Safety
  * As for neocortex_site_key.
  */
-int neocortex_site_is_alive(const struct neocortex_lock_site *site, uint32_t participant);
+int neocortex_site_is_alive(const struct neocortex_lock_site *site,
+                            uint32_t participant);
 
 /**
  * Sends this library's events to `log` from now on: level (NEOCORTEX_LOG_ERROR to _TRACE) and one

@@ -18,8 +18,8 @@
 //!
 //! **`begun` never decreases.** A writer that gives up, or dies, leaves `begun = c + 1`; the next
 //! writer restarts the same commit in the same slot. Lowering it would let a reader that copied the
-//! spoilt slot pass its check. `tests/loom.rs` finds each of the two fences and this rule
-//! indispensable.
+//! spoilt slot pass its check. `src/models/commit.rs`, with `.ci/loom-bites`, finds each of
+//! the two fences and this rule indispensable.
 //!
 //! **Partial writes.** Each commit records which 64-byte lines it changed. Slot `(c + 1) % n` holds
 //! commit `c + 1 - n`, so it is brought up to date by copying the union of the ranges of the `n - 1`
@@ -238,16 +238,16 @@ impl Ledger<'_> {
         self.line.committed.store(begun, Ordering::Release);
     }
 
-    /// One optimistic attempt: `copy` is given the slot and copies it racily; its result counts
-    /// only if this returns it. The number is the commit that was read.
+    /// One optimistic attempt: `copy` is given the commit and copies its slot racily; its result counts
+    /// only if this returns it.
     #[inline]
-    pub(crate) fn snapshot<R>(&self, copy: impl FnOnce(usize) -> R) -> Option<(u64, R)> {
+    pub(crate) fn snapshot<R>(&self, copy: impl FnOnce(u64) -> R) -> Option<R> {
         let commit = self.line.committed.load(Ordering::Acquire);
-        let result = copy(self.slot(commit));
+        let result = copy(commit);
         // Pairs with the release fence in `begin`.
         fence(Ordering::Acquire);
         let begun = self.line.begun.load(Ordering::Relaxed);
-        (begun.wrapping_sub(commit) < u64::from(self.slots)).then_some((commit, result))
+        (begun.wrapping_sub(commit) < u64::from(self.slots)).then_some(result)
     }
 }
 
@@ -324,7 +324,7 @@ mod tests {
                 assert!(ledger.slot(commit) < slots as usize);
                 line.committed.store(commit, Ordering::Relaxed);
                 line.begun.store(!commit, Ordering::Relaxed);
-                let _ = ledger.snapshot(|slot| assert!(slot < slots as usize));
+                let _ = ledger.snapshot(|commit| assert!(ledger.slot(commit) < slots as usize));
             }
         }
     }

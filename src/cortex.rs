@@ -3,7 +3,7 @@
 use crate::commit::Lines;
 use crate::copy;
 use crate::error::{CortexError, CortexResult};
-use crate::segment::{Payload, ReadGuard, Segment, SegmentOptions, WriteGuard};
+use crate::segment::{Limit, Payload, ReadGuard, Segment, SegmentOptions, WriteGuard};
 use crate::sync::{CortexSync, SeqLock};
 use bytemuck::{AnyBitPattern, CheckedBitPattern, NoUninit};
 use std::marker::PhantomData;
@@ -120,7 +120,7 @@ where
     /// and whatever the lock fails with.
     #[inline]
     pub fn read(&self) -> CortexResult<T> {
-        self.read_within(self.segment.timeout())
+        self.read_within(Limit::Handle)
     }
 
     /// [`Cortex::read`] that never waits: `Timeout` where it would have to.
@@ -128,17 +128,17 @@ where
     /// # Errors
     /// As [`Cortex::read`].
     pub fn try_read(&self) -> CortexResult<T> {
-        self.read_within(Some(Duration::ZERO))
+        self.read_within(Limit::Never)
     }
 
     #[inline]
-    fn read_within(&self, timeout: Option<Duration>) -> CortexResult<T> {
+    fn read_within(&self, limit: Limit) -> CortexResult<T> {
         if size_of::<T>() <= SMALL {
-            let copy = |slot| {
+            let copy = |slot: *mut u8| {
                 // SAFETY: the slot holds a T in 64-aligned, padded memory (check at attach).
-                unsafe { copy::load_value::<T::Bits>(self.segment.slot(slot)) }
+                unsafe { copy::load_value::<T::Bits>(slot) }
             };
-            let bits = self.segment.read_with(timeout, copy)?;
+            let bits = self.segment.read_with(limit, copy)?;
             // SAFETY: every bit pattern is a T::Bits (AnyBitPattern), and all bytes were copied.
             return check_bits(self.key(), unsafe { bits.assume_init_ref() });
         }
@@ -146,7 +146,7 @@ where
         // SAFETY: T::Bits has T's size, which is the segment's (from_segment).
         unsafe {
             self.segment
-                .load(0, bits.as_mut_ptr().cast(), size_of::<T>(), timeout)?
+                .load(0, bits.as_mut_ptr().cast(), size_of::<T>(), limit)?
         };
         // SAFETY: as above.
         check_bits(self.key(), unsafe { bits.assume_init_ref() })
@@ -159,7 +159,7 @@ where
     /// `Timeout`, `Interrupted`, `Busy`, `Removed`, and whatever the lock fails with.
     #[inline]
     pub fn write(&self, value: T) -> CortexResult<()> {
-        self.write_within(&value, self.segment.timeout())
+        self.write_within(&value, Limit::Handle)
     }
 
     /// [`Cortex::write`] that never waits: `Timeout` where it would have to.
@@ -167,19 +167,19 @@ where
     /// # Errors
     /// As [`Cortex::write`].
     pub fn try_write(&self, value: T) -> CortexResult<()> {
-        self.write_within(&value, Some(Duration::ZERO))
+        self.write_within(&value, Limit::Never)
     }
 
     #[inline]
-    fn write_within(&self, value: &T, timeout: Option<Duration>) -> CortexResult<()> {
+    fn write_within(&self, value: &T, limit: Limit) -> CortexResult<()> {
         if size_of::<T>() <= SMALL {
             // SAFETY: as in `read_within`; the slot is ours between begin and commit.
             let copy = |slot| unsafe { copy::store_value(value, slot) };
-            return self.segment.write_with(timeout, true, Lines::WHOLE, copy);
+            return self.segment.write_with(limit, true, Lines::WHOLE, copy);
         }
         let bytes = bytemuck::bytes_of(value);
         // SAFETY: the segment has T's size (from_segment).
-        unsafe { self.segment.store(0, bytes.as_ptr(), bytes.len(), timeout) }
+        unsafe { self.segment.store(0, bytes.as_ptr(), bytes.len(), limit) }
     }
 
     /// Changes the value by `change`, as one step: nobody writes in between, and if `change` panics

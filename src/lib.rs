@@ -27,37 +27,63 @@
 //! Where to go from here: [`Cortex`] for typed values, [`Segment`] for bytes, [`Observer`] to look on
 //! without taking part, [`CortexSync`] for a lock of your own, [`inspect`] for what lies around.
 
+// Under `--cfg loom` some items have no user.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
 #[cfg(not(unix))]
 compile_error!("neocortex needs System V shared memory and semaphores: a UNIX-like system");
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("neocortex needs 64-bit atomic operations");
 
+#[cfg(not(loom))]
 mod builder;
 mod commit;
+#[cfg(not(loom))]
 mod copy;
+#[cfg(not(loom))]
 mod cortex;
 mod error;
 mod format;
+#[cfg(not(loom))]
 pub mod inspect;
+#[cfg(loom)]
+mod models;
+#[cfg(not(loom))]
 mod observer;
 mod participants;
+#[cfg(not(loom))]
 mod permission;
 mod primitive;
+#[cfg(not(loom))]
 mod segment;
 mod signal;
+#[cfg(not(loom))]
 mod site;
+#[cfg(not(loom))]
 mod sync;
+// Under `--cfg loom` the algorithms alone, on the model checker's atomics.
+#[cfg(loom)]
+mod sync {
+    pub(crate) mod owner;
+    pub(crate) mod shared;
+}
 mod sys;
 
-#[cfg(feature = "capi")]
+#[cfg(all(feature = "capi", not(loom)))]
 pub mod capi;
 
+#[cfg(not(loom))]
 pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
+#[cfg(not(loom))]
 pub use cortex::Cortex;
 pub use error::{CortexError, CortexResult, Leftover, SystemError};
+#[cfg(not(loom))]
 pub use observer::{Observer, SegmentObserver};
+#[cfg(not(loom))]
 pub use permission::Permission;
+#[cfg(not(loom))]
 pub use segment::{ReadGuard, Segment, SegmentOptions, WriteGuard};
+#[cfg(not(loom))]
 pub use sync::{Access, CortexSync, LockSite, Participants, RwLock, SeqLock, Wait};
-#[cfg(feature = "semaphore")]
+#[cfg(all(feature = "semaphore", not(loom)))]
 pub use sync::{Semaphore, SemaphorePermission, SemaphoreSettings};

@@ -183,11 +183,11 @@ impl SegmentObserver {
     /// # Safety
     /// The range is within the segment, and `buffer` is valid for `length` bytes.
     unsafe fn load(&self, offset: usize, buffer: *mut u8, length: usize) -> CortexResult<()> {
+        let ledger = self.view.ledger();
+        let slot = |commit| self.view.slot(ledger.slot(commit));
         // SAFETY: any slot is valid for the checked range.
-        let copy = |slot| unsafe { copy::load(self.view.slot(slot).add(offset), buffer, length) };
-        self.poll("read", self.timeout(), || {
-            self.view.ledger().snapshot(copy).map(drop)
-        })
+        let copy = |commit| unsafe { copy::load(slot(commit).add(offset), buffer, length) };
+        self.poll("read", self.timeout(), || ledger.snapshot(copy))
     }
 
     /// Looks until the version is another than `since`, and returns it.

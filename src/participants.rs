@@ -33,6 +33,7 @@ use crate::sys::{errno, SysResult};
 const MARK: u16 = 0x4E43;
 const BACK: u16 = 1;
 const GATE: u16 = 4;
+#[cfg(feature = "semaphore")]
 const PARKING: u16 = 5;
 const FIRST: u16 = 6;
 
@@ -63,6 +64,47 @@ impl Id {
     pub(crate) fn generation(self) -> u32 {
         self.0 >> 1 & GENERATION_MASK
     }
+}
+
+/// What is known of a participant id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Alive,
+    /// Its beacon is out and its slot has had no other tenant.
+    Dead,
+    /// No participant has this id: its slot has another generation or does not exist. Within the
+    /// protocol no word refers to such an id for longer than a claim takes.
+    Impossible,
+}
+
+/// What is known of an id, given the line of its slot and a way to ask for its beacon.
+///
+/// Whoever read the id from a shared word read it with acquire, and whoever stored it there did so
+/// with release, after [`move_in`]: so the generation seen here is not older than the id.
+pub(crate) fn standing(
+    id: Id,
+    line: &Line,
+    is_lit: impl FnOnce() -> CortexResult<bool>,
+) -> CortexResult<Standing> {
+    if line.generation() != id.generation() {
+        return Ok(Standing::Impossible);
+    }
+    Ok(if is_lit()? {
+        Standing::Alive
+    } else {
+        Standing::Dead
+    })
+}
+
+/// Makes the caller, who has just claimed the slot's beacon, its next tenant.
+pub(crate) fn move_in(slot: u32, line: &Line, high_water: &AtomicU32, settle: impl FnOnce()) -> Id {
+    // We hold the beacon, the generation is still the dead tenant's: nobody else acts for this
+    // slot, and whatever words refer to it are the dead one's.
+    settle();
+    // Before this participant can add a reader: a writer that misses it in its scan is seen by the
+    // reader's look at the owner word.
+    high_water.fetch_max(slot + 1, Ordering::SeqCst);
+    Id::new(slot, line.raise_generation())
 }
 
 /// One participant's cache line.
@@ -281,12 +323,14 @@ impl Beacons {
             .map(drop)
     }
 
+    #[cfg(feature = "semaphore")]
     /// Sleeps on the parking semaphore, at most `limit`.
     pub(crate) fn park(&self, limit: std::time::Duration) -> CortexResult<()> {
         self.context("wait for", self.set.take(PARKING, limit))
             .map(drop)
     }
 
+    #[cfg(feature = "semaphore")]
     /// Wakes one that parks. A surplus wake costs the next sleeper one look; a set that is gone has
     /// no sleepers.
     pub(crate) fn unpark(&self) {

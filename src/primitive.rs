@@ -7,7 +7,9 @@
 pub(crate) use core::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+pub(crate) use crate::models::mortal::{AtomicU32, AtomicU64};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{fence, Ordering};
 
 /// Orders everything before a read-modify-write that this thread has just made before everything
 /// after it, as `fence(SeqCst)` does.

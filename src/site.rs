@@ -14,7 +14,7 @@
 use crate::commit::{CommitLine, Ledger, RangeLine};
 use crate::error::{CortexError, CortexResult, Leftover};
 use crate::format::{self, Header, Layout};
-use crate::participants::{Beacons, Id, Line};
+use crate::participants::{self, Beacons, Id, Line, Standing};
 use crate::permission::Permission;
 use crate::signal::SignalLine;
 use crate::sys::shm::Mapping;
@@ -139,8 +139,10 @@ pub(crate) struct Site {
     settle: Settle,
     /// Which attachment of this process it is; never used twice.
     pub(crate) number: u64,
-    /// (epoch of the process that claimed, participant id); id 0 is none.
+    /// (epoch of the process that claimed, participant id); [`NOBODY`] is none.
     me: AtomicU64,
+    /// Where the epoch of this process stands: 0 in a forked child that has not asked for its own.
+    epoch: &'static AtomicU32,
     /// The thread of this process that holds the owner word through this handle; 0 is none.
     holder: AtomicUsize,
     interrupts: AtomicU32,
@@ -156,6 +158,9 @@ impl std::fmt::Debug for Site {
     }
 }
 
+/// What `me` holds while nothing is claimed: an epoch that no process has, and that no wiped page shows.
+const NOBODY: u64 = u64::MAX << 32;
+
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Site {
@@ -166,7 +171,8 @@ impl Site {
             view,
             settle,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            me: AtomicU64::new(0),
+            me: AtomicU64::new(NOBODY),
+            epoch: fork::place(),
             holder: AtomicUsize::new(0),
             interrupts: AtomicU32::new(0),
             interrupts_seen: AtomicU32::new(0),
@@ -196,17 +202,17 @@ impl Site {
     /// This process's participant id, claimed anew in a forked child.
     #[inline]
     pub(crate) fn me(&self) -> CortexResult<Id> {
-        let me = self.me.load(Ordering::Relaxed);
-        if (me >> 32) as u32 == fork::epoch() {
-            return Ok(Id(me as u32));
+        match self.claimed() {
+            Some(id) => Ok(id),
+            None => self.claim(),
         }
-        self.claim()
     }
 
     /// The id that this very process has claimed, if it has.
+    #[inline]
     pub(crate) fn claimed(&self) -> Option<Id> {
         let me = self.me.load(Ordering::Relaxed);
-        ((me >> 32) as u32 == fork::epoch()).then_some(Id(me as u32))
+        ((me >> 32) as u32 == self.epoch.load(Ordering::Relaxed)).then_some(Id(me as u32))
     }
 
     #[cold]
@@ -242,16 +248,14 @@ impl Site {
             if !self.beacons.claim(slot)? {
                 continue;
             }
-            // We hold the beacon, the generation is still the dead tenant's: nobody else acts for
-            // this slot, and whatever words refer to it are the dead one's.
-            (self.settle)(self.lock_memory(), slot);
-            // Before this process can add a reader: a writer that misses it in its scan is seen by
-            // the reader's look at the owner word.
-            self.view
-                .header()
-                .high_water
-                .fetch_max(slot + 1, Ordering::SeqCst);
-            return Ok(Id::new(slot, self.line(slot).raise_generation()));
+            let settle = || (self.settle)(self.lock_memory(), slot);
+            let high_water = &self.view.header().high_water;
+            return Ok(participants::move_in(
+                slot,
+                self.line(slot),
+                high_water,
+                settle,
+            ));
         }
         Err(CortexError::Full {
             key: self.key(),
@@ -274,11 +278,7 @@ impl Site {
         else {
             return Ok(Standing::Impossible);
         };
-        if self.line(slot).generation() != id.generation() {
-            return Ok(Standing::Impossible);
-        }
-        let lit = self.beacons.is_lit(slot)?;
-        Ok(if lit { Standing::Alive } else { Standing::Dead })
+        participants::standing(id, self.line(slot), || self.beacons.is_lit(slot))
     }
 
     /// How many participants live now.
@@ -290,6 +290,13 @@ impl Site {
             .filter(|&lit| lit != 0)
             .count();
         Ok(alive as u32)
+    }
+
+    /// What this process's read guards here are noted under.
+    #[inline]
+    pub(crate) fn place(&self) -> crate::sync::held::Place {
+        let epoch = self.me.load(Ordering::Relaxed) & NOBODY;
+        crate::sync::held::Place(epoch | self.number & !NOBODY)
     }
 
     /// Notes that this thread now holds the owner word through this handle.
@@ -339,7 +346,7 @@ impl Site {
                 Ok(()) | Err(CortexError::Removed { .. }) => {}
                 Err(error) => return Err(error),
             }
-            self.me.store(0, Ordering::Relaxed);
+            self.me.store(NOBODY, Ordering::Relaxed);
         }
         if self.view.is_removed() {
             remove_if_dark(&self.beacons, self.key())?;
@@ -364,17 +371,6 @@ pub(crate) fn remove_if_dark(beacons: &Beacons, key: i32) -> CortexResult<()> {
             .map_err(|error| error.leaving(Leftover::Semaphores(beacons.set().id()))),
         _ => Ok(()),
     }
-}
-
-/// What is known of a participant id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Alive,
-    /// Its beacon is out and its slot has had no other tenant.
-    Dead,
-    /// No participant has this id: its slot has another generation or does not exist. Within the
-    /// protocol no word refers to such an id for longer than a claim takes.
-    Impossible,
 }
 
 /// What a lock is given when it is made or attached: its bytes, its permission, who is alive.

@@ -169,8 +169,8 @@ pub unsafe extern "C" fn neocortex_site_key(site: *const neocortex_lock_site) ->
 #[no_mangle]
 pub unsafe extern "C" fn neocortex_site_memory(site: *const neocortex_lock_site) -> *mut c_void {
     let memory = |site: &neocortex_lock_site| site.memory.as_ptr().cast::<c_void>();
-    // SAFETY: the caller's promise.
     enter_for(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise.
         unsafe { borrow(site, "site") }.map(memory)
     })
 }
@@ -344,7 +344,6 @@ unsafe impl CortexSync for AnyLock {
         Self::new(site, None)
     }
 
-    #[inline]
     fn read_lock(&self, wait: Wait) -> CortexResult<()> {
         match self {
             Self::SeqLock(lock) => lock.read_lock(wait),
@@ -354,7 +353,6 @@ unsafe impl CortexSync for AnyLock {
         }
     }
 
-    #[inline]
     fn write_lock(&self, wait: Wait) -> CortexResult<()> {
         match self {
             Self::SeqLock(lock) => lock.write_lock(wait),
@@ -400,8 +398,23 @@ unsafe impl CortexSync for AnyLock {
     }
 
     #[inline]
-    fn is_tried_first(&self) -> bool {
-        !matches!(self, Self::Callbacks(_))
+    fn try_read_fast(&self) -> bool {
+        match self {
+            Self::SeqLock(lock) => lock.try_read_fast(),
+            Self::RwLock(lock) => lock.try_read_fast(),
+            Self::Semaphore(lock) => lock.try_read_fast(),
+            Self::Callbacks(_) => false,
+        }
+    }
+
+    #[inline]
+    fn try_write_fast(&self) -> bool {
+        match self {
+            Self::SeqLock(lock) => lock.try_write_fast(),
+            Self::RwLock(lock) => lock.try_write_fast(),
+            Self::Semaphore(lock) => lock.try_write_fast(),
+            Self::Callbacks(_) => false,
+        }
     }
 }
 
@@ -432,7 +445,7 @@ impl Choice {
         }
         let invalid = |detail: &str| CortexError::invalid(key, detail.to_owned());
         // SAFETY: the caller's promise; the library knows one version of the table.
-        let ops = unsafe { super::handle::read_versioned(key, ops.cast(), "the lock's table") }?;
+        let ops = unsafe { super::options::read_versioned(key, ops.cast(), "the lock's table") }?;
         let ops: neocortex_lock_ops = ops;
         let marks: [*mut c_void; 3] = std::array::from_fn(|index| TABLES[index].ctx);
         if let Some(index) = marks.iter().position(|&mark| mark == ops.ctx) {

@@ -12,13 +12,19 @@
 )]
 
 mod boundary;
+mod copying;
 mod guards;
 mod handle;
+mod held;
 mod lock;
 mod log;
+mod options;
 mod status;
 
+pub use copying::*;
+pub use guards::*;
 pub use handle::*;
 pub use lock::*;
 pub use log::*;
+pub use options::*;
 pub use status::*;

@@ -8,7 +8,7 @@
 //! A guard belongs to the thread and the process that took it. In a forked child an inherited guard
 //! is void: dropping it releases nothing, because the holder's id is not the child's.
 
-use super::Segment;
+use super::{Limit, Segment};
 use crate::commit::{Begun, Lines};
 use crate::error::{CortexError, CortexResult};
 use crate::participants::Id;
@@ -90,7 +90,7 @@ impl<L: CortexSync> Segment<L> {
 
     /// A slot as the payload it holds.
     fn payload<T: Payload + ?Sized>(&self, commit: u64) -> NonNull<T> {
-        let first = self.slots.at(self.slots.ledger().slot(commit));
+        let first = self.slots.of(commit);
         // SAFETY: a slot is in the mapping, whose base is not null.
         T::at(unsafe { NonNull::new_unchecked(first) }, self.slots.size)
     }
@@ -100,13 +100,13 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
         let me = segment.site.me()?;
-        segment.lock_for(segment.timeout(), |wait| segment.lock.read_lock(wait))?;
+        segment.take_read(Limit::Handle)?;
         let ledger = segment.slots.ledger();
         if segment.slots.count == 1 && ledger.is_unfinished() {
             segment.lock.release(Access::Read)?;
             return Err(segment.poisoned());
         }
-        held::add(segment.site.number);
+        held::add(segment.site.place());
         let value = segment.payload(ledger.committed());
         Ok(Self {
             segment,
@@ -120,7 +120,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     ///
     /// # Errors
     /// Those of the lock's release.
-    pub(crate) fn end(self) -> CortexResult<()> {
+    pub fn end(self) -> CortexResult<()> {
         std::mem::ManuallyDrop::new(self).finish()
     }
 
@@ -129,7 +129,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
         if self.segment.site.claimed() != Some(self.me) {
             return Ok(());
         }
-        held::remove(self.segment.site.number);
+        held::remove(self.segment.site.place());
         self.segment.lock.release(Access::Read)
     }
 }
@@ -158,7 +158,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
         let me = segment.site.me()?;
-        segment.lock_for(segment.timeout(), |wait| segment.lock.write_lock(wait))?;
+        segment.take_write(Limit::Handle)?;
         let begun = segment.begin_write(false)?;
         let value = segment.payload(begun.commit);
         Ok(Self {
@@ -256,7 +256,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     ///
     /// # Errors
     /// Those of the lock's release.
-    pub(crate) fn abort(self) -> CortexResult<()> {
+    pub fn abort(self) -> CortexResult<()> {
         std::mem::ManuallyDrop::new(self).finish()
     }
 

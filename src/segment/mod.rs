@@ -13,7 +13,9 @@ mod wait;
 
 pub(crate) use guard::Payload;
 pub use guard::{ReadGuard, WriteGuard};
-pub(crate) use kind::{check_size, Kind, Typed};
+#[cfg(feature = "capi")]
+pub(crate) use kind::check_size;
+pub(crate) use kind::{Kind, Typed};
 pub use options::SegmentOptions;
 
 use crate::commit::{Begun, CommitLine, Ledger, Lines, RangeLine};
@@ -68,6 +70,15 @@ pub struct Segment<L: CortexSync = SeqLock> {
 
 const FOREVER: u64 = u64::MAX;
 
+/// How long a call may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// As long as the handle's time-out says.
+    Handle,
+    /// Not at all.
+    Never,
+}
+
 /// What the fast paths need, in one place, so that they follow no pointer to find it.
 #[derive(Debug)]
 struct Slots {
@@ -101,14 +112,25 @@ impl Slots {
     #[inline]
     fn at(&self, slot: usize) -> *mut u8 {
         debug_assert!(slot < self.count as usize);
-        // Without a multiplication in the default layout: it stands in the way of every read.
-        let offset = if self.count == 2 {
-            self.stride & (slot & 1).wrapping_neg()
-        } else {
-            slot * self.stride
-        };
         // SAFETY: `slot` is below `count`, so the slot is in the mapping.
-        unsafe { self.base.as_ptr().add(offset) }
+        unsafe { self.base.as_ptr().add(slot * self.stride) }
+    }
+
+    /// The first byte of the slot that holds this commit.
+    #[inline]
+    fn of(&self, commit: u64) -> *mut u8 {
+        if self.count == 2 {
+            // The default layout without a multiplication, which would stand in the way of every read.
+            let offset = self.stride & (commit as usize & 1).wrapping_neg();
+            // SAFETY: 0 or one stride, and there are two slots.
+            return unsafe { self.base.as_ptr().add(offset) };
+        }
+        self.of_many(commit)
+    }
+
+    #[cold]
+    fn of_many(&self, commit: u64) -> *mut u8 {
+        self.at(self.ledger().slot(commit))
     }
 }
 
@@ -299,7 +321,7 @@ impl<L: CortexSync> Segment<L> {
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         self.check_range(offset, buffer.len())?;
         // SAFETY: the range was checked, and the buffer is exclusively ours.
-        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), self.timeout()) }
+        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), Limit::Handle) }
     }
 
     /// [`Segment::read_at`] that never waits: `Timeout` where it would have to.
@@ -309,14 +331,7 @@ impl<L: CortexSync> Segment<L> {
     pub fn try_read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         self.check_range(offset, buffer.len())?;
         // SAFETY: as in `read_at`.
-        unsafe {
-            self.load(
-                offset,
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                Some(Duration::ZERO),
-            )
-        }
+        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), Limit::Never) }
     }
 
     /// # Safety
@@ -327,11 +342,11 @@ impl<L: CortexSync> Segment<L> {
         offset: usize,
         buffer: *mut u8,
         length: usize,
-        timeout: Option<Duration>,
+        limit: Limit,
     ) -> CortexResult<()> {
         // SAFETY: any slot is valid for the checked range; the copy is racy by design.
-        let copy = |slot| unsafe { copy::load(self.slots.at(slot).add(offset), buffer, length) };
-        self.read_with(timeout, copy)
+        let copy = |slot: *mut u8| unsafe { copy::load(slot.add(offset), buffer, length) };
+        self.read_with(limit, copy)
     }
 
     /// Reads by `copy`, which is given the slot of the last commit, as often as it takes: its last
@@ -339,43 +354,47 @@ impl<L: CortexSync> Segment<L> {
     #[inline]
     pub(crate) fn read_with<R>(
         &self,
-        timeout: Option<Duration>,
-        copy: impl Fn(usize) -> R,
+        limit: Limit,
+        copy: impl Fn(*mut u8) -> R,
     ) -> CortexResult<R> {
         if self.lock.is_optimistic() {
-            match self.slots.ledger().snapshot(&copy) {
-                Some((_, result)) => Ok(result),
-                None => self.read_overtaken(timeout, copy),
+            match self
+                .slots
+                .ledger()
+                .snapshot(|commit| copy(self.slots.of(commit)))
+            {
+                Some(result) => Ok(result),
+                None => self.read_overtaken(limit, copy),
             }
         } else {
-            self.lock_for(timeout, |wait| self.lock.read_lock(wait))?;
+            self.take_read(limit)?;
             self.read_locked(copy)
         }
     }
 
     /// Reads and releases.
-    fn read_locked<R>(&self, copy: impl Fn(usize) -> R) -> CortexResult<R> {
+    fn read_locked<R>(&self, copy: impl Fn(*mut u8) -> R) -> CortexResult<R> {
         let ledger = self.slots.ledger();
         let is_poisoned = self.slots.count == 1 && ledger.is_unfinished();
-        let result = (!is_poisoned).then(|| copy(ledger.slot(ledger.committed())));
+        let result = (!is_poisoned).then(|| copy(self.slots.of(ledger.committed())));
         self.lock.release(Access::Read)?;
         result.ok_or_else(|| self.poisoned())
     }
 
     /// A reader whom writers overtook: asks them to pause, tries the lock, and waits in between.
     #[cold]
-    fn read_overtaken<R>(
-        &self,
-        timeout: Option<Duration>,
-        copy: impl Fn(usize) -> R,
-    ) -> CortexResult<R> {
-        let wait = Wait::lasting(timeout);
+    fn read_overtaken<R>(&self, limit: Limit, copy: impl Fn(*mut u8) -> R) -> CortexResult<R> {
+        let wait = self.wait(limit);
         let interrupts = self.site.interrupts_seen();
         let want = &self.site.view.signal().want;
         let (key, operation) = (self.key(), "read");
         let mut pause = Duration::from_micros(10);
         for attempt in 0_u32.. {
-            if let Some((_, result)) = self.slots.ledger().snapshot(&copy) {
+            if let Some(result) = self
+                .slots
+                .ledger()
+                .snapshot(|commit| copy(self.slots.of(commit)))
+            {
                 return Ok(result);
             }
             if attempt < ATTEMPTS {
@@ -418,7 +437,7 @@ impl<L: CortexSync> Segment<L> {
     pub fn write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
         self.check_range(offset, data.len())?;
         // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), self.timeout()) }
+        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Handle) }
     }
 
     /// [`Segment::write_at`] that never waits: `Timeout` where it would have to.
@@ -428,7 +447,7 @@ impl<L: CortexSync> Segment<L> {
     pub fn try_write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
         self.check_range(offset, data.len())?;
         // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), Some(Duration::ZERO)) }
+        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Never) }
     }
 
     /// # Safety
@@ -439,7 +458,7 @@ impl<L: CortexSync> Segment<L> {
         offset: usize,
         data: *const u8,
         length: usize,
-        timeout: Option<Duration>,
+        limit: Limit,
     ) -> CortexResult<()> {
         if length == 0 {
             return Ok(());
@@ -453,21 +472,21 @@ impl<L: CortexSync> Segment<L> {
         } else {
             Lines::covering(offset, length)
         };
-        self.write_with(timeout, is_whole, changed, copy)
+        self.write_with(limit, is_whole, changed, copy)
     }
 
     /// Writes by `copy`, which is given the slot: all of it, if `is_whole`.
     #[inline]
     pub(crate) fn write_with(
         &self,
-        timeout: Option<Duration>,
+        limit: Limit,
         is_whole: bool,
         changed: Lines,
         copy: impl FnOnce(*mut u8),
     ) -> CortexResult<()> {
-        self.lock_for(timeout, |wait| self.lock.write_lock(wait))?;
+        self.take_write(limit)?;
         let begun = self.begin_write(is_whole)?;
-        copy(self.slots.at(self.slots.ledger().slot(begun.commit)));
+        copy(self.slots.of(begun.commit));
         self.slots.ledger().commit(begun, changed);
         self.release_write()?;
         self.wake_waiters();
@@ -494,8 +513,8 @@ impl<L: CortexSync> Segment<L> {
     fn catch_up(&self, begun: Begun) {
         let ledger = self.slots.ledger();
         let range = ledger.missed(begun).bytes(self.slots.size);
-        let from = self.slots.at(ledger.slot(begun.commit.wrapping_sub(1)));
-        let to = self.slots.at(ledger.slot(begun.commit));
+        let from = self.slots.of(begun.commit.wrapping_sub(1));
+        let to = self.slots.of(begun.commit);
         // SAFETY: two different slots (the layout has at least two), each valid for `size` bytes,
         // of which the range is a part (Lines::bytes).
         unsafe { copy::transfer(from.add(range.start), to.add(range.start), range.len()) };
@@ -527,29 +546,36 @@ impl<L: CortexSync> Segment<L> {
         }
     }
 
-    /// Takes a lock within a time-out, with no look at the clock unless it has to wait.
     #[inline]
-    fn lock_for(
-        &self,
-        timeout: Option<Duration>,
-        take: impl Fn(Wait) -> CortexResult<()>,
-    ) -> CortexResult<()> {
-        match timeout {
-            None => take(Wait::Forever),
-            Some(timeout) if !self.lock.is_tried_first() => take(Wait::lasting(Some(timeout))),
-            Some(timeout) => match take(Wait::Never) {
-                Err(CortexError::Timeout { .. }) if timeout != Duration::ZERO => {
-                    take(Wait::lasting(Some(timeout)))
-                }
-                result => result,
-            },
+    fn take_read(&self, limit: Limit) -> CortexResult<()> {
+        if self.lock.try_read_fast() {
+            return Ok(());
+        }
+        self.take_slow(limit, Access::Read)
+    }
+
+    #[inline]
+    fn take_write(&self, limit: Limit) -> CortexResult<()> {
+        if self.lock.try_write_fast() {
+            return Ok(());
+        }
+        self.take_slow(limit, Access::Write)
+    }
+
+    #[cold]
+    fn take_slow(&self, limit: Limit, access: Access) -> CortexResult<()> {
+        match access {
+            Access::Read => self.lock.read_lock(self.wait(limit)),
+            Access::Write => self.lock.write_lock(self.wait(limit)),
         }
     }
 
-    /// The first byte of a slot, for typed copies.
-    #[inline]
-    pub(crate) fn slot(&self, slot: usize) -> *mut u8 {
-        self.slots.at(slot)
+    /// The wait that begins now: the only look at the clock, and only by those who have to wait.
+    fn wait(&self, limit: Limit) -> Wait {
+        match limit {
+            Limit::Never => Wait::Never,
+            Limit::Handle => Wait::lasting(self.timeout()),
+        }
     }
 
     /// Replaces the whole value by what `change` makes of the current one, under the write lock. If
@@ -572,13 +598,13 @@ impl<L: CortexSync> Segment<L> {
             }
         }
         let me = self.site.me()?;
-        self.lock_for(self.timeout(), |wait| self.lock.write_lock(wait))?;
+        self.take_write(Limit::Handle)?;
         let release = Release(self, me);
         let ledger = self.slots.ledger();
         if self.slots.count == 1 && ledger.is_unfinished() {
             return Err(self.poisoned());
         }
-        let (value, result) = change(self.slots.at(ledger.slot(ledger.committed())))?;
+        let (value, result) = change(self.slots.of(ledger.committed()))?;
         if self.site.claimed() != Some(me) {
             let detail = "the update began before the fork and belongs to the parent";
             return Err(CortexError::Busy {
@@ -591,7 +617,7 @@ impl<L: CortexSync> Segment<L> {
         let bytes = bytemuck::bytes_of(&value);
         // SAFETY: the slot is valid for `size` bytes and ours between begin and commit.
         unsafe {
-            let slot = self.slots.at(ledger.slot(begun.commit));
+            let slot = self.slots.of(begun.commit);
             copy::store(bytes.as_ptr(), slot, bytes.len().min(self.slots.size));
         }
         ledger.commit(begun, Lines::WHOLE);
@@ -606,7 +632,7 @@ impl<L: CortexSync> Segment<L> {
     /// # Errors
     /// Those of taking the lock for writing.
     pub fn clear_poison(&self) -> CortexResult<()> {
-        self.lock_for(self.timeout(), |wait| self.lock.write_lock(wait))?;
+        self.take_write(Limit::Handle)?;
         if self.slots.count == 1 && self.slots.ledger().is_unfinished() {
             self.slots.ledger().heal();
         }

@@ -3,9 +3,9 @@
 use super::owner::World;
 use super::Wait;
 use crate::error::{CortexError, CortexResult};
-use crate::participants::Id;
+use crate::participants::{Id, Standing};
 use crate::primitive::AtomicU32;
-use crate::site::{Site, Standing};
+use crate::site::Site;
 use crate::sys::address;
 use std::time::Duration;
 
@@ -91,6 +91,10 @@ impl<'a> Contender<'a> {
 impl World for Contender<'_> {
     fn standing(&self, id: Id) -> CortexResult<Standing> {
         self.site.standing(id)
+    }
+
+    fn is_lit(&self, slot: u32) -> CortexResult<bool> {
+        self.site.beacons.is_lit(slot)
     }
 
     fn claim(&self, slot: u32) -> CortexResult<bool> {

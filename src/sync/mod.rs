@@ -16,6 +16,7 @@ mod rwlock;
 #[cfg(feature = "semaphore")]
 mod semaphore;
 pub(crate) mod seqlock;
+mod shared;
 
 pub use crate::site::{LockSite, Participants, Wait};
 pub use rwlock::RwLock;
@@ -119,11 +120,18 @@ pub unsafe trait CortexSync: Sized + Send + Sync {
         Self::OPTIMISTIC_READS
     }
 
-    /// Whether a lock with a time-out is first tried without one, which spares the look at the clock.
+    /// Takes the lock for reading if that needs no waiting and no system call.
     #[doc(hidden)]
     #[inline]
-    fn is_tried_first(&self) -> bool {
-        Self::RELEASE_IS_FENCE
+    fn try_read_fast(&self) -> bool {
+        false
+    }
+
+    /// Takes the lock for writing if that needs no waiting and no system call.
+    #[doc(hidden)]
+    #[inline]
+    fn try_write_fast(&self) -> bool {
+        false
     }
 
     /// This process does not own the segment (any more): dropping the lock must remove nothing.

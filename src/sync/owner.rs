@@ -6,10 +6,13 @@
 //! | 0 | → me + waiters | a taker that has slept: others may sleep still |
 //! | holder | → holder + waiters | a contender, before it sleeps |
 //! | holder (+ waiters) | → 0 | [`leave`]; wakes if the bit was set |
-//! | dead holder (+ waiters) | → 0 | [`free_dead`], with the dead slot's beacon held; wakes |
+//! | dead holder (+ waiters) | → 0 | [`pass_dead`], with the dead slot's beacon held; wakes |
 //! | dead holder (+ waiters) | → 0 | [`settle`], by the slot's next tenant before it is one; the waiters look again within their slice |
 //!
 //! **Ordering.** Taking is acquire, leaving is release: what one holder stored the next one sees.
+//! Taking is release too, and whoever judges a holder has loaded the word with acquire: the
+//! generation of the holder's slot is then not seen older than the word. Otherwise a contender could
+//! find a new tenant's word and the old generation, and take the holder for an impossible one.
 //! Freeing a dead holder's word is acquire and release: the kernel's semaphore operation in between
 //! orders it after everything the dead process stored (it is a full barrier on both sides).
 //!
@@ -24,9 +27,8 @@
 //! `cfg(loom)`.
 
 use crate::error::CortexResult;
-use crate::participants::Id;
-use crate::primitive::{AtomicU32, Ordering};
-use crate::site::Standing;
+use crate::participants::{Id, Standing};
+use crate::primitive::{fence_after_rmw, AtomicU32, Ordering};
 
 /// Set while somebody may be sleeping until the word changes.
 pub(crate) const WAITERS: u32 = 1;
@@ -40,6 +42,8 @@ pub(crate) fn holder(word: u32) -> Id {
 pub(crate) trait World {
     /// What is known of a participant.
     fn standing(&self, id: Id) -> CortexResult<Standing>;
+    /// Whether a slot's beacon is held.
+    fn is_lit(&self, slot: u32) -> CortexResult<bool>;
     /// Claims a slot's beacon; `false` where it is taken.
     fn claim(&self, slot: u32) -> CortexResult<bool>;
     /// Releases a beacon that `claim` took.
@@ -57,15 +61,18 @@ pub(crate) trait World {
 /// Takes a free word. The fast path.
 #[inline]
 pub(crate) fn try_take(word: &AtomicU32, me: Id) -> bool {
-    word.compare_exchange(0, me.0, Ordering::Acquire, Ordering::Relaxed)
+    word.compare_exchange(0, me.0, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
 }
 
-/// Lets go; whether somebody must be woken. A full barrier on x86 (see `fence_after_rmw`).
+/// Lets go; whether somebody must be woken. A SeqCst fence stands between what came before and what
+/// the caller loads next: looking for those who wait for a commit relies on it.
 #[inline]
 #[must_use]
 pub(crate) fn leave(word: &AtomicU32) -> bool {
-    word.swap(0, Ordering::AcqRel) & WAITERS != 0
+    let must_wake = word.swap(0, Ordering::AcqRel) & WAITERS != 0;
+    fence_after_rmw();
+    must_wake
 }
 
 /// Takes a word that was not free at first sight: spins, passes the dead, sleeps.
@@ -75,10 +82,11 @@ pub(crate) fn leave(word: &AtomicU32) -> bool {
 pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> CortexResult<()> {
     let mut flag = 0;
     loop {
-        let seen = word.load(Ordering::Relaxed);
+        // Acquire: the holder is judged by its slot's generation (`participants::standing`).
+        let seen = word.load(Ordering::Acquire);
         if holder(seen).0 == 0 {
             if word
-                .compare_exchange(seen, me.0 | flag, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(seen, me.0 | flag, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 return Ok(());

@@ -11,14 +11,7 @@
 //! | writer | 0 | written | as above | in |
 //! | dead writer | any | — | frees the word | frees the word |
 //!
-//! **Ordering.** A reader adds to its line, passes a SeqCst fence, and loads the word; a writer swaps
-//! itself into the word, passes a SeqCst fence, and loads the lines. The fences are in one order, so
-//! at least one of the two sees the other: never are both in. A reader that sees 0 (acquire) sees
-//! what the last writer stored before its release; a writer that sees a line at 0 (the lines change by
-//! SeqCst read-modify-writes) comes after what its readers loaded.
-//!
-//! **Dead readers.** A line whose beacon is out is reset by compare-and-swap with the generation in
-//! it. A new tenant raises the generation first, so the reset can hit nobody alive.
+//! The algorithm, and why it is right, is in [`super::shared`].
 //!
 //! **Fairness.** A writer takes the word before it waits, so readers that keep coming do not starve
 //! it. Readers that wait are counted in the queue word; a leaving writer that finds some gives them
@@ -26,18 +19,15 @@
 //! count is a courtesy, and a reader that died waiting delays one writer once.
 
 use super::contend::{Bed, Contender};
-use super::owner::{self, World};
 use super::seqlock::Ownership;
+use super::shared::{self, Entry, TURN};
 use super::{held, Access, CortexSync, LockSite, Wait};
 use crate::error::{CortexError, CortexResult};
-use crate::participants::{Line, READERS_CEILING};
-use crate::primitive::{fence_after_rmw, AtomicU32, Ordering};
+use crate::participants::{Id, Line};
+use crate::primitive::{AtomicU32, Ordering};
 use crate::sys::address;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
-
-/// Set in the queue word while it is the waiting readers' turn.
-const TURN: u32 = 1 << 31;
 
 /// How long a writer lets readers that waited go first.
 const COURTESY: Duration = Duration::from_millis(1);
@@ -70,40 +60,26 @@ impl RwLock {
         Ok(self.ownership.site.line(slot))
     }
 
-    /// Counts this reader; `Ok(false)` where a writer has the word. It stays counted.
-    #[inline]
-    fn enter(&self, line: &Line) -> CortexResult<bool> {
-        if line.add_reader() >= READERS_CEILING {
-            self.retreat(line);
-            let detail = "too many read guards are held (or were forgotten) by this process";
-            return Err(CortexError::Busy {
-                key: self.ownership.site.key(),
-                detail,
-            });
-        }
-        fence_after_rmw();
-        Ok(self.ownership.word().load(Ordering::Acquire) == 0)
-    }
-
     /// Takes a reader off its line, and wakes the writer that may be waiting for that.
     #[inline]
     fn retreat(&self, line: &Line) {
-        line.remove_reader();
-        fence_after_rmw();
-        if self.ownership.word().load(Ordering::Relaxed) != 0 {
+        if shared::retreat(self.ownership.word(), line) {
             address::wake_all(line.word());
         }
     }
 
     #[cold]
-    fn read_slow(&self, line: &Line, wait: Wait) -> CortexResult<()> {
+    fn read_slow(&self, line: &Line, entry: Entry, wait: Wait) -> CortexResult<()> {
         let site = &*self.ownership.site;
         // A guard that this thread holds keeps the writer draining: no need to wait for it, and
         // waiting would be for ever.
-        if held::any(site.number) {
+        if entry == Entry::Barred && held::any(site.place()) {
             return Ok(());
         }
         self.retreat(line);
+        if entry == Entry::Crowded {
+            return Err(self.crowded());
+        }
         if site.is_held_by_this_thread() {
             let detail = "this thread holds it for writing, through this handle";
             return Err(CortexError::Busy {
@@ -111,64 +87,16 @@ impl RwLock {
                 detail,
             });
         }
-        let word = self.ownership.word();
         let mut world = Contender::new(site, Bed::WordForAll, wait, "read");
-        let mut queued = false;
-        let result = loop {
-            let seen = word.load(Ordering::Relaxed);
-            if owner::holder(seen).0 == 0 {
-                match self.enter(line) {
-                    Ok(true) => break Ok(()),
-                    Ok(false) => self.retreat(line),
-                    Err(error) => break Err(error),
-                }
-                continue;
-            }
-            if world.spin() {
-                continue;
-            }
-            match owner::pass_dead(word, seen, &world) {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => break Err(error),
-            }
-            if !queued {
-                self.queue().fetch_add(1, Ordering::Relaxed);
-                queued = true;
-            }
-            let marked = seen | owner::WAITERS;
-            let is_marked = seen == marked
-                || word
-                    .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok();
-            if is_marked {
-                if let Err(error) = world.sleep(word, marked) {
-                    break Err(error);
-                }
-            }
-        };
-        if queued {
-            self.leave_queue();
-        }
-        result
+        let is_in = shared::enter_slow(self.ownership.word(), self.queue(), line, &mut world)?;
+        is_in.then_some(()).ok_or_else(|| self.crowded())
     }
 
-    /// One reader less waits; the last one ends the readers' turn.
-    fn leave_queue(&self) {
-        let queue = self.queue();
-        let mut seen = queue.load(Ordering::Relaxed);
-        loop {
-            let next = match seen & !TURN {
-                // A writer ran out of patience and forgot the count.
-                0 => return,
-                1 => 0,
-                _ => seen - 1,
-            };
-            match queue.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) if next == 0 && seen & TURN != 0 => return address::wake_all(queue),
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+    fn crowded(&self) -> CortexError {
+        let detail = "too many read guards are held (or were forgotten) by this process";
+        CortexError::Busy {
+            key: self.ownership.site.key(),
+            detail,
         }
     }
 
@@ -193,31 +121,27 @@ impl RwLock {
         }
     }
 
-    /// Waits until no line counts a reader. The caller has the word.
+    /// Waits until no line counts a reader. The caller has just taken the word.
     #[inline]
     fn drain(&self, wait: Wait) -> CortexResult<()> {
         let site = &*self.ownership.site;
-        let limit = site.view.layout.shape.participants;
-        let used = site
-            .view
-            .header()
-            .high_water
-            .load(Ordering::SeqCst)
-            .min(limit);
-        for slot in 0..used {
-            if Line::readers(site.line(slot).load()) != 0 {
-                self.drain_slow(slot, wait)?;
-            }
-        }
-        Ok(())
+        let (high_water, limit) = (
+            &site.view.header().high_water,
+            site.view.layout.shape.participants,
+        );
+        shared::drain(
+            high_water,
+            limit,
+            |slot| site.line(slot),
+            |slot| self.outwait(slot, wait),
+        )
     }
 
     #[cold]
-    fn drain_slow(&self, slot: u32, wait: Wait) -> CortexResult<()> {
+    fn outwait(&self, slot: u32, wait: Wait) -> CortexResult<()> {
         let site = &*self.ownership.site;
-        let line = site.line(slot);
         let is_own = site.me()?.slot() == Some(slot);
-        if is_own && held::any(site.number) {
+        if is_own && held::any(site.place()) {
             let detail = "this thread holds it for reading, through this handle";
             return Err(CortexError::Busy {
                 key: site.key(),
@@ -225,25 +149,11 @@ impl RwLock {
             });
         }
         let mut world = Contender::new(site, Bed::WordForAll, wait, "write");
-        loop {
-            let seen = line.load();
-            if Line::readers(seen) == 0 {
-                return Ok(());
-            }
-            if world.spin() {
-                continue;
-            }
-            if !site.beacons.is_lit(slot)? {
-                line.forget_readers(seen);
-                continue;
-            }
-            let nap = world.next_nap()?;
-            address::wait(line.word(), seen, nap);
-        }
+        shared::outwait(slot, site.line(slot), &mut world)
     }
 }
 
-// SAFETY: see the module's argument: a writer is in only while it has the word and every line is at
+// SAFETY: see the argument in `shared`: a writer is in only while it has the word and every line is at
 // 0, a reader only while its line counts it and it saw the word free after that.
 unsafe impl CortexSync for RwLock {
     type Settings = ();
@@ -264,22 +174,21 @@ unsafe impl CortexSync for RwLock {
         })
     }
 
-    #[inline]
     fn read_lock(&self, wait: Wait) -> CortexResult<()> {
         let line = self.line()?;
-        if self.enter(line)? {
-            return Ok(());
+        match shared::enter(self.ownership.word(), line) {
+            Entry::Inside => Ok(()),
+            entry => self.read_slow(line, entry, wait),
         }
-        self.read_slow(line, wait)
     }
 
-    #[inline]
     fn write_lock(&self, wait: Wait) -> CortexResult<()> {
         if self.queue().load(Ordering::Relaxed) & TURN != 0 && wait != Wait::Never {
             self.give_way();
         }
-        self.ownership.take(wait, "write")?;
-        fence_after_rmw();
+        if !self.ownership.try_take() {
+            self.ownership.take(wait, "write")?;
+        }
         self.drain(wait).inspect_err(|_| self.ownership.leave())
     }
 
@@ -295,6 +204,43 @@ unsafe impl CortexSync for RwLock {
             }
         }
         Ok(())
+    }
+
+    #[inline]
+    fn try_read_fast(&self) -> bool {
+        let Some(slot) = self.ownership.site.claimed().and_then(Id::slot) else {
+            return false;
+        };
+        let line = self.ownership.site.line(slot);
+        let is_in = shared::enter(self.ownership.word(), line) == Entry::Inside;
+        if !is_in {
+            self.retreat(line);
+        }
+        is_in
+    }
+
+    #[inline]
+    fn try_write_fast(&self) -> bool {
+        if self.queue().load(Ordering::Relaxed) & TURN != 0 || !self.ownership.try_take() {
+            return false;
+        }
+        let site = &*self.ownership.site;
+        let (high_water, limit) = (
+            &site.view.header().high_water,
+            site.view.layout.shape.participants,
+        );
+        // Any reader at all is for `write_lock` to wait for.
+        let is_drained = shared::drain(
+            high_water,
+            limit,
+            |slot| site.line(slot),
+            |_| Err(CortexError::Custom(0)),
+        )
+        .is_ok();
+        if !is_drained {
+            self.ownership.leave();
+        }
+        is_drained
     }
 
     fn force_ownership(&mut self) {}

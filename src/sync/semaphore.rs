@@ -45,12 +45,10 @@ unsafe impl CortexSync for Semaphore {
         })
     }
 
-    #[inline]
     fn read_lock(&self, wait: Wait) -> CortexResult<()> {
         self.ownership.take(wait, "read")
     }
 
-    #[inline]
     fn write_lock(&self, wait: Wait) -> CortexResult<()> {
         self.ownership.take(wait, "write")
     }
@@ -59,6 +57,16 @@ unsafe impl CortexSync for Semaphore {
     fn release(&self, _access: Access) -> CortexResult<()> {
         self.ownership.leave();
         Ok(())
+    }
+
+    #[inline]
+    fn try_read_fast(&self) -> bool {
+        self.ownership.try_take()
+    }
+
+    #[inline]
+    fn try_write_fast(&self) -> bool {
+        self.ownership.try_take()
     }
 
     fn force_ownership(&mut self) {}

@@ -7,7 +7,7 @@ use super::contend::{Bed, Contender};
 use super::owner;
 use super::{Access, CortexSync, LockSite, Wait};
 use crate::error::{CortexError, CortexResult};
-use crate::primitive::{fence_after_rmw, AtomicU32};
+use crate::primitive::AtomicU32;
 use crate::site::Site;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -44,18 +44,19 @@ impl Ownership {
         unsafe { self.word.as_ref() }
     }
 
+    /// Takes a free word: no waiting, no system call.
     #[inline]
-    pub(crate) fn take(&self, wait: Wait, operation: &'static str) -> CortexResult<()> {
-        let me = self.site.me()?;
-        if !owner::try_take(self.word(), me) {
-            self.take_slow(wait, operation)?;
+    pub(crate) fn try_take(&self) -> bool {
+        match self.site.claimed() {
+            Some(me) if owner::try_take(self.word(), me) => {
+                self.site.hold();
+                true
+            }
+            _ => false,
         }
-        self.site.hold();
-        Ok(())
     }
 
-    #[cold]
-    fn take_slow(&self, wait: Wait, operation: &'static str) -> CortexResult<()> {
+    pub(crate) fn take(&self, wait: Wait, operation: &'static str) -> CortexResult<()> {
         let site = &*self.site;
         let me = site.me()?;
         if site.is_held_by_this_thread() {
@@ -69,17 +70,17 @@ impl Ownership {
             self.word(),
             me,
             &mut Contender::new(site, self.bed, wait, operation),
-        )
+        )?;
+        site.hold();
+        Ok(())
     }
 
     /// Lets go, and wakes. A full fence stands between what came before and what the caller loads
-    /// next.
+    /// next ([`owner::leave`]).
     #[inline]
     pub(crate) fn leave(&self) {
         self.site.unhold();
-        let must_wake = owner::leave(self.word());
-        fence_after_rmw();
-        if must_wake {
+        if owner::leave(self.word()) {
             self.wake();
         }
     }
@@ -123,12 +124,10 @@ unsafe impl CortexSync for SeqLock {
         })
     }
 
-    #[inline]
     fn read_lock(&self, wait: Wait) -> CortexResult<()> {
         self.ownership.take(wait, "read")
     }
 
-    #[inline]
     fn write_lock(&self, wait: Wait) -> CortexResult<()> {
         self.ownership.take(wait, "write")
     }
@@ -137,6 +136,16 @@ unsafe impl CortexSync for SeqLock {
     fn release(&self, _access: Access) -> CortexResult<()> {
         self.ownership.leave();
         Ok(())
+    }
+
+    #[inline]
+    fn try_read_fast(&self) -> bool {
+        self.ownership.try_take()
+    }
+
+    #[inline]
+    fn try_write_fast(&self) -> bool {
+        self.ownership.try_take()
     }
 
     fn force_ownership(&mut self) {}

@@ -16,50 +16,53 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 /// The epoch where no page can be wiped; zeroed in the child by `pthread_atfork`.
 static FALLBACK: AtomicU32 = AtomicU32::new(0);
 
-/// Never 0, the same for the life of a process, another one in a forked child.
+/// Never 0 and never `u32::MAX`, the same for the life of a process, another one in a forked child.
 #[inline]
 pub(crate) fn epoch() -> u32 {
-    let place = PLACE.load(Ordering::Acquire);
-    if !place.is_null() {
-        // SAFETY: once set, PLACE points to a word that is never unmapped.
-        let epoch = unsafe { &*place }.load(Ordering::Relaxed);
-        if epoch != 0 {
-            return epoch;
-        }
+    let word = place();
+    match word.load(Ordering::Relaxed) {
+        0 => next_epoch(word),
+        epoch => epoch,
     }
-    epoch_slow()
+}
+
+/// Where the epoch stands, for those who look at it often: 0 in a forked child until somebody has
+/// called [`epoch`]. Always the same place.
+#[inline]
+pub(crate) fn place() -> &'static AtomicU32 {
+    let place = PLACE.load(Ordering::Acquire);
+    // SAFETY: once set, PLACE points to a word that is never unmapped.
+    unsafe { place.as_ref() }.unwrap_or_else(make_place)
 }
 
 #[cold]
-fn epoch_slow() -> u32 {
-    let mut place = PLACE.load(Ordering::Acquire);
-    if place.is_null() {
-        let fresh = wiped_page().unwrap_or_else(|| {
-            // SAFETY: the function given is async-signal-safe: it stores to a static.
-            unsafe { libc::pthread_atfork(None, None, Some(forget_epoch)) };
-            (&raw const FALLBACK).cast_mut()
-        });
-        // A thread that was faster wins; the page made here is then left unused (once, at most a
-        // page), for another thread may already be looking at neither.
-        place = match PLACE.compare_exchange(
-            std::ptr::null_mut(),
-            fresh,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
-            Ok(_) => fresh,
-            Err(winner) => winner,
-        };
-    }
-    // SAFETY: as in `epoch`.
+fn make_place() -> &'static AtomicU32 {
+    let fresh = wiped_page().unwrap_or_else(|| {
+        // SAFETY: the function given is async-signal-safe: it stores to a static.
+        unsafe { libc::pthread_atfork(None, None, Some(forget_epoch)) };
+        (&raw const FALLBACK).cast_mut()
+    });
+    // A thread that was faster wins; the page made here is then left unused (once, at most a page).
+    let null = std::ptr::null_mut();
+    let place = match PLACE.compare_exchange(null, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => fresh,
+        Err(winner) => winner,
+    };
+    // SAFETY: as in `place`.
     let word = unsafe { &*place };
+    next_epoch(word);
+    word
+}
+
+#[cold]
+fn next_epoch(word: &AtomicU32) -> u32 {
     loop {
         let epoch = word.load(Ordering::Relaxed);
         if epoch != 0 {
             return epoch;
         }
         let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if next != 0 {
+        if next != 0 && next != u32::MAX {
             let _ = word.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }

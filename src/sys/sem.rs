@@ -4,7 +4,10 @@
 //! believes about whether a process lives. `SETVAL` and `SETALL` clear the undo entries of every
 //! process (`semctl(2)`), so [`Set::initialise`] may run only before anyone has claimed anything.
 
-use super::{check, retry, Failure, SysResult};
+#[cfg(feature = "semaphore")]
+use super::Failure;
+use super::{check, retry, SysResult};
+#[cfg(feature = "semaphore")]
 use std::time::Duration;
 
 /// A semaphore set, by id. Copying it copies the name, not the set.
@@ -144,11 +147,6 @@ impl Set {
         self.operate(&mut [operation(index, -1, UNDO_NOW)])
     }
 
-    /// Adds one, without undo: it wakes one sleeper in [`Set::take`].
-    pub(crate) fn post(self, index: u16) -> SysResult<bool> {
-        self.operate(&mut [operation(index, 1, libc::IPC_NOWAIT)])
-    }
-
     /// Performs the operations at once or, where that would have to wait, not at all (`false`).
     fn operate(self, operations: &mut [libc::sembuf]) -> SysResult<bool> {
         let result = retry(|| {
@@ -162,6 +160,15 @@ impl Set {
             Err(failure) if failure.errno() == libc::EAGAIN => Ok(false),
             Err(failure) => Err(failure),
         }
+    }
+}
+
+/// Sleeping on a semaphore, for the `Semaphore` lock.
+#[cfg(feature = "semaphore")]
+impl Set {
+    /// Adds one, without undo: it wakes one sleeper in [`Set::take`].
+    pub(crate) fn post(self, index: u16) -> SysResult<bool> {
+        self.operate(&mut [operation(index, 1, libc::IPC_NOWAIT)])
     }
 
     /// Sleeps until one can be subtracted, at most `limit`. A signal ends the sleep early, as does

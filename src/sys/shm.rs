@@ -25,11 +25,8 @@ pub(crate) struct Status {
 pub(crate) fn create(key: i32, size: usize, mode: u32) -> SysResult<i32> {
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | (mode & 0o777) as libc::c_int;
     // SAFETY: shmget(2) takes no pointers.
-    retry(|| {
-        check("shmget", unsafe {
-            libc::shmget(key as libc::key_t, size, flags)
-        })
-    })
+    let make = || unsafe { libc::shmget(key as libc::key_t, size, flags) };
+    retry(|| check("shmget", make()))
 }
 
 /// The id of the segment that has this key now.
@@ -54,11 +51,8 @@ fn stat(id: i32) -> SysResult<libc::shmid_ds> {
     // SAFETY: shmid_ds is plain old data; all zeros is one of its values.
     let mut raw: libc::shmid_ds = unsafe { std::mem::zeroed() };
     // SAFETY: `raw` is a live shmid_ds that the kernel may fill.
-    retry(|| {
-        check("shmctl(IPC_STAT)", unsafe {
-            libc::shmctl(id, libc::IPC_STAT, &mut raw)
-        })
-    })?;
+    let result = unsafe { libc::shmctl(id, libc::IPC_STAT, &mut raw) };
+    check("shmctl(IPC_STAT)", result)?;
     Ok(raw)
 }
 

@@ -1,0 +1,250 @@
+//! The kernel that the models run on: beacons, and sleeping on a word.
+//!
+//! Every operation is a full barrier on both sides, as a System V semaphore operation and a futex call
+//! are. A beacon is claimed in one step, and put out when its participant has died and after its
+//! last store.
+
+use super::mortal::AtomicU32;
+use crate::error::{CortexError, CortexResult};
+use crate::participants::{self, Id, Line, Standing};
+use crate::primitive::{fence, Ordering};
+use crate::sync::owner::{self, World};
+use loom::sync::atomic::AtomicU32 as Semaphore;
+use loom::sync::{Condvar, Mutex};
+use std::cell::Cell;
+
+/// How many slots, lines and beacons.
+pub(super) const SLOTS: usize = 3;
+
+/// Where threads sleep on one word.
+struct Bed {
+    lock: Mutex<()>,
+    sleepers: Condvar,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self {
+            lock: Mutex::new(()),
+            sleepers: Condvar::new(),
+        }
+    }
+}
+
+/// A segment with one lock, and the kernel around it.
+pub(super) struct Kernel {
+    pub(super) word: AtomicU32,
+    pub(super) queue: AtomicU32,
+    pub(super) lines: [Line; SLOTS],
+    pub(super) high_water: AtomicU32,
+    beacons: [Semaphore; SLOTS],
+    bed: Bed,
+    line_bed: Bed,
+}
+
+/// How a participant waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sleep {
+    /// Until it is woken: a wake-up that is lost is a deadlock.
+    UntilWoken,
+    /// A nap that ends by itself, as often as it takes.
+    Naps,
+    /// So many naps, and then its time is over.
+    Patience(u32),
+}
+
+fn full_barrier() {
+    fence(Ordering::SeqCst);
+}
+
+impl Kernel {
+    pub(super) fn new() -> Self {
+        Self {
+            word: AtomicU32::new(0),
+            queue: AtomicU32::new(0),
+            lines: std::array::from_fn(|_| Line::new()),
+            high_water: AtomicU32::new(0),
+            beacons: std::array::from_fn(|_| Semaphore::new(0)),
+            bed: Bed::new(),
+            line_bed: Bed::new(),
+        }
+    }
+
+    pub(super) fn claim(&self, slot: u32) -> bool {
+        super::mortal::step();
+        full_barrier();
+        let claimed = self.beacons[slot as usize]
+            .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        full_barrier();
+        claimed
+    }
+
+    /// What a participant does to its own beacon, and the kernel to a dead one's.
+    pub(super) fn put_out(&self, slot: u32) {
+        full_barrier();
+        let before = self.beacons[slot as usize].swap(0, Ordering::AcqRel);
+        assert_eq!(before, 1, "a beacon that nobody held was put out");
+        full_barrier();
+    }
+
+    fn is_lit(&self, slot: u32) -> bool {
+        full_barrier();
+        // A read-modify-write, because the kernel looks under its own lock: never an old value.
+        let lit = self.beacons[slot as usize].fetch_add(0, Ordering::AcqRel) != 0;
+        full_barrier();
+        lit
+    }
+
+    /// Joins as production does: claim, settle, raise the generation.
+    pub(super) fn join(&self, slot: u32) -> Option<Id> {
+        if !self.claim(slot) {
+            return None;
+        }
+        let line = &self.lines[slot as usize];
+        Some(participants::move_in(slot, line, &self.high_water, || {
+            owner::settle(&self.word, slot);
+        }))
+    }
+
+    /// One bed for the owner word (and the signal), one for all lines.
+    fn bed(&self, word: &AtomicU32) -> &Bed {
+        if self
+            .lines
+            .iter()
+            .any(|line| std::ptr::eq(line.word(), word))
+        {
+            &self.line_bed
+        } else {
+            &self.bed
+        }
+    }
+
+    /// Sleeps on a word while it has this value.
+    pub(super) fn sleep(&self, word: &AtomicU32, value: u32) {
+        let bed = self.bed(word);
+        let guard = bed.lock.lock().unwrap();
+        full_barrier();
+        if word.load(Ordering::Relaxed) == value {
+            drop(bed.sleepers.wait(guard).unwrap());
+        }
+    }
+
+    /// Wakes those who sleep on a word: one, or all.
+    pub(super) fn wake(&self, word: &AtomicU32, all: bool) {
+        full_barrier();
+        let bed = self.bed(word);
+        let _guard = bed.lock.lock().unwrap();
+        if all {
+            bed.sleepers.notify_all();
+        } else {
+            bed.sleepers.notify_one();
+        }
+    }
+}
+
+/// A participant's view of it.
+pub(super) struct Participant<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) id: Id,
+    sleep: Sleep,
+    wake_all: bool,
+    /// The dead slot whose beacon it holds at the moment.
+    claimed: Cell<Option<u32>>,
+}
+
+impl<'a> Participant<'a> {
+    pub(super) fn new(kernel: &'a Kernel, id: Id, sleep: Sleep) -> Self {
+        Self {
+            kernel,
+            id,
+            sleep,
+            wake_all: false,
+            claimed: Cell::new(None),
+        }
+    }
+
+    /// One whose lock wakes all sleepers.
+    pub(super) fn waking_all(self) -> Self {
+        Self {
+            wake_all: true,
+            ..self
+        }
+    }
+
+    /// Takes the owner word; `false` when its patience is over.
+    pub(super) fn take(&mut self) -> bool {
+        let word = &self.kernel.word;
+        owner::try_take(word, self.id) || owner::take_slow(word, self.id, self).is_ok()
+    }
+
+    pub(super) fn leave(&self) {
+        if owner::leave(&self.kernel.word) && self.sleep == Sleep::UntilWoken {
+            self.wake(&self.kernel.word);
+        }
+    }
+
+    /// The kernel puts out what a dead participant had lit.
+    pub(super) fn bury(&self) {
+        if let Some(slot) = self.claimed.take() {
+            self.kernel.put_out(slot);
+        }
+        self.kernel.put_out(self.id.slot().unwrap());
+    }
+}
+
+impl World for Participant<'_> {
+    fn standing(&self, id: Id) -> CortexResult<Standing> {
+        let slot = id.slot().unwrap();
+        let line = &self.kernel.lines[slot as usize];
+        participants::standing(id, line, || self.is_lit(slot))
+    }
+
+    fn is_lit(&self, slot: u32) -> CortexResult<bool> {
+        Ok(self.kernel.is_lit(slot))
+    }
+
+    fn claim(&self, slot: u32) -> CortexResult<bool> {
+        let claimed = self.kernel.claim(slot);
+        if claimed {
+            self.claimed.set(Some(slot));
+        }
+        Ok(claimed)
+    }
+
+    fn release(&self, slot: u32) -> CortexResult<()> {
+        super::mortal::step();
+        self.claimed.set(None);
+        self.kernel.put_out(slot);
+        Ok(())
+    }
+
+    fn spin(&mut self) -> bool {
+        false
+    }
+
+    fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()> {
+        match &mut self.sleep {
+            Sleep::UntilWoken => self.kernel.sleep(word, value),
+            Sleep::Naps => loom::thread::yield_now(),
+            Sleep::Patience(0) => {
+                let operation = "sleep";
+                return Err(CortexError::Timeout { key: 0, operation });
+            }
+            Sleep::Patience(left) => {
+                *left -= 1;
+                loom::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        // Naps end by themselves.
+        if self.sleep == Sleep::UntilWoken {
+            self.kernel.wake(word, self.wake_all);
+        }
+    }
+
+    fn passed(&self, _dead: Id) {}
+}

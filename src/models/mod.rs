@@ -1,0 +1,66 @@
+//! Models of the algorithms, explored by loom from the same source as production.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test --release --lib models
+//! ```
+//!
+//! | model | what stands in for the world |
+//! |---|---|
+//! | [`owner`] | [`kernel`]: beacons, sleeping and waking |
+//! | [`commit`] | relaxed atomics for the racy copy |
+//! | [`signal`] | [`kernel`]: sleeping and waking |
+//! | [`rwlock`] | [`kernel`] |
+//!
+//! A participant dies by [`mortal`]: before any one of its stores, as the model asks. What a model
+//! protects by a lock stands in loom's `UnsafeCell`, so that a missing happens-before is a failure, and a
+//! lost wake-up is a deadlock, which loom reports.
+//!
+//! `.ci/loom-bites` weakens the source in one place at a time and shows that a model then fails.
+//!
+//! What loom cannot show: it takes `SeqCst` accesses for `AcqRel` (its fences are right), knows no
+//! load that is older than program order allows (load buffering), and keeps the last seven stores of
+//! each atomic.
+
+#[cfg(test)]
+mod commit;
+#[cfg(test)]
+mod kernel;
+pub(crate) mod mortal;
+#[cfg(test)]
+mod owner;
+#[cfg(test)]
+mod rwlock;
+#[cfg(test)]
+mod signal;
+
+/// Explores every interleaving with at most `preemptions` preemptions; `None` is all.
+#[cfg(test)]
+fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.max_branches = 5_000;
+    builder.check(model);
+}
+
+/// Explores a model in which somebody dies before their first store, the second, and so on, until they live
+/// to the end whatever the interleaving. The model says whether they lived.
+#[cfg(test)]
+fn explore_deaths(
+    preemptions: Option<usize>,
+    model: impl Fn(u32) -> bool + Send + Sync + Copy + 'static,
+) {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    for steps in 0.. {
+        let anybody_died = std::sync::Arc::new(AtomicBool::new(false));
+        let note = std::sync::Arc::clone(&anybody_died);
+        explore(preemptions, move || {
+            if !model(steps) {
+                note.store(true, SeqCst);
+            }
+        });
+        if !anybody_died.load(SeqCst) {
+            assert!(steps > 0, "nobody ever died");
+            return;
+        }
+    }
+}

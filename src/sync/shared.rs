@@ -1,0 +1,177 @@
+//! The algorithm of [`super::RwLock`], on references: readers on their lines, a writer on the word.
+//!
+//! The owner word and its transitions are [`super::owner`]'s; the table of states is the lock's. Called
+//! by the lock, and by the models.
+//!
+//! **Ordering.** A reader adds to its line, passes a SeqCst fence, and loads the word; a writer swaps
+//! itself into the word, passes a SeqCst fence, and loads the lines. The fences are in one order, so
+//! at least one of the two sees the other: never are both in. A reader that sees 0 (acquire) sees
+//! what the last writer stored before its release; a writer that sees a line at 0 (the lines change by
+//! SeqCst read-modify-writes) comes after what its readers loaded. A reader that leaves takes itself
+//! off, passes a SeqCst fence, and looks for a writer in the word, so that no writer sleeps on a line
+//! that nobody will wake.
+//!
+//! **Dead readers.** A line whose beacon is out is reset by compare-and-swap with the generation in
+//! it. A new tenant raises the generation first, so the reset can hit nobody alive.
+
+use super::owner::{self, World};
+use crate::error::CortexResult;
+use crate::participants::{Line, READERS_CEILING};
+use crate::primitive::{fence_after_rmw, AtomicU32, Ordering};
+
+/// Set in the queue word while it is the waiting readers' turn.
+pub(crate) const TURN: u32 = 1 << 31;
+
+/// How a reader's attempt ended. Its line counts it in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It reads.
+    Inside,
+    /// A writer has the word.
+    Barred,
+    /// The line counts too many already.
+    Crowded,
+}
+
+/// Counts a reader on its line and looks for a writer. The fast path.
+#[inline]
+pub(crate) fn enter(word: &AtomicU32, line: &Line) -> Entry {
+    if line.add_reader() >= READERS_CEILING {
+        return Entry::Crowded;
+    }
+    fence_after_rmw();
+    if word.load(Ordering::Acquire) == 0 {
+        Entry::Inside
+    } else {
+        Entry::Barred
+    }
+}
+
+/// Takes a reader off its line; whether those who sleep on the line must be woken.
+#[inline]
+#[must_use]
+pub(crate) fn retreat(word: &AtomicU32, line: &Line) -> bool {
+    line.remove_reader();
+    fence_after_rmw();
+    word.load(Ordering::Relaxed) != 0
+}
+
+/// Enters once there is no writer; `false` where the line counts too many. The caller is not counted
+/// before, and after it only if it is in.
+///
+/// # Errors
+/// Those of [`owner::take_slow`].
+pub(crate) fn enter_slow(
+    word: &AtomicU32,
+    queue: &AtomicU32,
+    line: &Line,
+    world: &mut impl World,
+) -> CortexResult<bool> {
+    let mut queued = false;
+    let result = wait_and_enter(word, queue, line, world, &mut queued);
+    if queued && leave_queue(queue) {
+        world.wake(queue);
+    }
+    result
+}
+
+fn wait_and_enter(
+    word: &AtomicU32,
+    queue: &AtomicU32,
+    line: &Line,
+    world: &mut impl World,
+    queued: &mut bool,
+) -> CortexResult<bool> {
+    loop {
+        // Acquire: the holder is judged by its slot's generation.
+        let seen = word.load(Ordering::Acquire);
+        if owner::holder(seen).0 == 0 {
+            let entry = enter(word, line);
+            if entry == Entry::Inside {
+                return Ok(true);
+            }
+            if retreat(word, line) {
+                world.wake(line.word());
+            }
+            if entry == Entry::Crowded {
+                return Ok(false);
+            }
+            continue;
+        }
+        if world.spin() || owner::pass_dead(word, seen, world)? {
+            continue;
+        }
+        if !*queued {
+            queue.fetch_add(1, Ordering::Relaxed);
+            *queued = true;
+        }
+        let marked = seen | owner::WAITERS;
+        if seen == marked
+            || word
+                .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            world.sleep(word, marked)?;
+        }
+    }
+}
+
+/// One reader less waits; whether it was the last of the readers' turn, for which writers wait.
+fn leave_queue(queue: &AtomicU32) -> bool {
+    let mut seen = queue.load(Ordering::Relaxed);
+    loop {
+        let next = match seen & !TURN {
+            // A writer ran out of patience and forgot the count.
+            0 => return false,
+            1 => 0,
+            _ => seen - 1,
+        };
+        match queue.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return next == 0 && seen & TURN != 0,
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Waits by `outwait` for every line that counts readers. The caller has just swapped itself into the
+/// word.
+///
+/// # Errors
+/// Those of `outwait`.
+#[inline]
+pub(crate) fn drain<'a>(
+    high_water: &AtomicU32,
+    limit: u32,
+    line: impl Fn(u32) -> &'a Line,
+    mut outwait: impl FnMut(u32) -> CortexResult<()>,
+) -> CortexResult<()> {
+    fence_after_rmw();
+    let used = high_water.load(Ordering::SeqCst).min(limit);
+    for slot in 0..used {
+        if Line::readers(line(slot).load()) != 0 {
+            outwait(slot)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a slot's line counts no reader, or only a dead tenant's. The caller has the word.
+///
+/// # Errors
+/// Those of [`owner::take_slow`].
+pub(crate) fn outwait(slot: u32, line: &Line, world: &mut impl World) -> CortexResult<()> {
+    loop {
+        let seen = line.load();
+        if Line::readers(seen) == 0 {
+            return Ok(());
+        }
+        if world.spin() {
+            continue;
+        }
+        if !world.is_lit(slot)? {
+            line.forget_readers(seen);
+            continue;
+        }
+        world.sleep(line.word(), seen)?;
+    }
+}

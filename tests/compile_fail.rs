@@ -1,0 +1,276 @@
+//! What must not compile, does not; and its twin, which differs in the forbidden thing alone, does.
+//!
+//! One crate is made of all cases, each a program of its own, and checked once; the compiler says
+//! for each program with which error codes it failed.
+
+use std::path::Path;
+use std::process::Command;
+
+struct Case {
+    name: &'static str,
+    /// A program with `$` where the two differ.
+    program: &'static str,
+    /// What stands there, and must compile.
+    good: &'static str,
+    /// What stands there, and must not.
+    bad: &'static str,
+    /// The error that this must be.
+    code: &'static str,
+}
+
+/// A program that creates, attaches, reads and writes a `$`.
+const VALUE: &str = "
+    use neocortex::{Cortex, CortexBuilder, CortexResult, Observer};
+    use std::rc::Rc;
+    use std::sync::Mutex;
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct Padded { small: u8, large: u64 }
+    #[derive(Clone, Copy, bytemuck::NoUninit, bytemuck::CheckedBitPattern)]
+    #[repr(C)]
+    struct Plain { small: u64, large: u64 }
+    fn create(value: $) -> CortexResult<Cortex<$>> {
+        let cortex = CortexBuilder::new(value).key(5).create()?;
+        Observer::<$>::attach(5)?.read()?;
+        Cortex::<$>::attach(5)?.write(cortex.read()?)?;
+        Ok(cortex)
+    }
+    fn main() { let _ = create; }
+";
+
+const CASES: &[Case] = &[
+    Case { name: "string", program: VALUE, good: "u64", bad: "String", code: "E0599" },
+    Case { name: "vec", program: VALUE, good: "[u64; 4]", bad: "Vec<u64>", code: "E0599" },
+    Case { name: "str", program: VALUE, good: "[u8; 5]", bad: "&'static str", code: "E0599" },
+    Case { name: "reference", program: VALUE, good: "bool", bad: "&'static bool", code: "E0599" },
+    Case { name: "padded", program: VALUE, good: "Plain", bad: "Padded", code: "E0599" },
+    Case { name: "rc", program: VALUE, good: "char", bad: "Rc<char>", code: "E0599" },
+    Case { name: "rc_inside", program: VALUE, good: "[u8; 2]", bad: "[Rc<u8>; 2]", code: "E0599" },
+    Case { name: "boxed", program: VALUE, good: "i128", bad: "Box<i128>", code: "E0599" },
+    Case { name: "option", program: VALUE, good: "u32", bad: "Option<u32>", code: "E0599" },
+    Case { name: "pointer", program: VALUE, good: "usize", bad: "*const u8", code: "E0599" },
+    Case { name: "function", program: VALUE, good: "isize", bad: "fn()", code: "E0599" },
+    Case { name: "tuple", program: VALUE, good: "[u8; 16]", bad: "(u8, u64)", code: "E0599" },
+    Case { name: "mutex", program: VALUE, good: "f64", bad: "Mutex<f64>", code: "E0599" },
+    Case {
+        name: "no_key",
+        program: "fn main() { let _ = neocortex::CortexBuilder::new(1.0)$.create(); }",
+        good: ".key(5)",
+        bad: "",
+        code: "E0599",
+    },
+    Case {
+        name: "force_random",
+        program: "fn main() { let _ = neocortex::CortexBuilder::new(1.0).$.force_ownership(); }",
+        good: "key(5)",
+        bad: "random_key()",
+        code: "E0599",
+    },
+    // A guard ends on the thread that began it.
+    Case {
+        name: "send_write_guard",
+        program: "
+            fn send<T: Send>(_: T) {}
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+                send($cortex.write_guard().unwrap());
+            }",
+        good: "*",
+        bad: "",
+        code: "E0277",
+    },
+    Case {
+        name: "send_read_guard",
+        program: "
+            fn send<T: Send>(_: T) {}
+            fn main() {
+                let cortex: neocortex::Segment = neocortex::Segment::attach(5, 0).unwrap();
+                send(cortex.read_guard().unwrap()$);
+            }",
+        good: ".to_vec()",
+        bad: "",
+        code: "E0277",
+    },
+    // A guard does not outlive its cortex.
+    Case {
+        name: "outlive",
+        program: "
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+                let mut guard = cortex.write_guard().unwrap();
+                let value: &mut f64 = &mut guard;
+                $
+                *value = 2.0;
+            }",
+        good: "",
+        bad: "drop(cortex);",
+        code: "E0505",
+    },
+    Case {
+        name: "outlive_guard",
+        program: "
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+                let mut guard = cortex.write_guard().unwrap();
+                let value: &mut f64 = &mut guard;
+                $
+                *value = 2.0;
+            }",
+        good: "",
+        bad: "let _ = guard.commit();",
+        code: "E0505",
+    },
+    Case {
+        name: "return_guard",
+        program: "
+            fn begin(cortex: $neocortex::Cortex<u8>) -> neocortex::CortexResult<neocortex::ReadGuard<'_, u8, neocortex::SeqLock>> {
+                cortex.read_guard()
+            }
+            fn main() { let _ = begin; }",
+        good: "&",
+        bad: "",
+        code: "E0106",
+    },
+    Case {
+        name: "close_while_held",
+        program: "
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+                let guard = cortex.read_guard().unwrap();
+                $
+                let _ = *guard;
+            }",
+        good: "",
+        bad: "let _ = cortex.close();",
+        code: "E0505",
+    },
+    // What has bytes that are no value is not shown without a check.
+    Case {
+        name: "unchecked_guard",
+        program: "
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new($).key(5).create().unwrap();
+                let _ = cortex.read_guard();
+            }",
+        good: "1_u8",
+        bad: "true",
+        code: "E0599",
+    },
+    Case {
+        name: "write_through_read_guard",
+        program: "
+            fn main() {
+                let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+                let mut guard = cortex.$_guard().unwrap();
+                *guard = 2.0;
+            }",
+        good: "write",
+        bad: "read",
+        code: "E0594",
+    },
+    // A lock's promise is made by hand.
+    Case {
+        name: "safe_lock",
+        program: "
+            use neocortex::*;
+            struct Mine;
+            $ impl CortexSync for Mine {
+                type Settings = ();
+                const NAME: &'static str = \"mine\";
+                fn new(_: LockSite<'_>, _: Option<&()>) -> CortexResult<Self> { Ok(Self) }
+                fn attach(_: LockSite<'_>) -> CortexResult<Self> { Ok(Self) }
+                fn read_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+                fn write_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+                fn release(&self, _: Access) -> CortexResult<()> { Ok(()) }
+                fn force_ownership(&mut self) {}
+            }
+            fn main() {}",
+        good: "unsafe",
+        bad: "",
+        code: "E0200",
+    },
+];
+
+fn write(path: &Path, text: &str) {
+    // Left alone where it is the same, so that cargo checks nothing twice.
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn forbidden_programs_do_not_compile_and_their_twins_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
+    let programs = directory.join("src/bin");
+    let _ = std::fs::remove_dir_all(&programs);
+    std::fs::create_dir_all(&programs).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"compile_fail\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
+         [dependencies]\nneocortex = {{ path = {root:?}, default-features = false }}\n\
+         bytemuck = {{ version = \"1.16\", features = [\"derive\"] }}\n[workspace]\n"
+    );
+    write(&directory.join("Cargo.toml"), &manifest);
+    // The versions that this crate was built with, so that nothing is to be fetched.
+    std::fs::copy(root.join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
+    for case in CASES {
+        for (twin, text) in [("good", case.good), ("bad", case.bad)] {
+            let path = programs.join(format!("{}_{twin}.rs", case.name));
+            write(&path, &case.program.replace('$', text));
+        }
+    }
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "check",
+            "--bins",
+            "--keep-going",
+            "--offline",
+            "--message-format=json",
+        ])
+        .current_dir(&directory)
+        .env("CARGO_TARGET_DIR", directory.join("target"))
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let of = |program: &str| {
+        let target = format!("\"name\":\"{program}\"");
+        let lines: Vec<_> = messages
+            .lines()
+            .filter(|line| line.contains(&target))
+            .collect();
+        let is_built = lines
+            .iter()
+            .any(|line| line.contains("\"reason\":\"compiler-artifact\""));
+        let errors: Vec<_> = lines
+            .into_iter()
+            .filter(|line| line.contains("\"level\":\"error\""))
+            .collect();
+        (is_built, errors)
+    };
+    let log = String::from_utf8_lossy(&output.stderr);
+    for case in CASES {
+        let (is_built, errors) = of(&format!("{}_good", case.name));
+        assert!(
+            is_built && errors.is_empty(),
+            "{}: must compile: {errors:?}\n{log}",
+            case.name
+        );
+        let (is_built, errors) = of(&format!("{}_bad", case.name));
+        assert!(
+            !is_built && !errors.is_empty(),
+            "{}: must not compile\n{log}",
+            case.name
+        );
+        let code = format!("\"code\":\"{}\"", case.code);
+        for error in errors {
+            let is_summary = error.contains("\"code\":null");
+            assert!(
+                is_summary || error.contains(&code),
+                "{}: not {}: {error}",
+                case.name,
+                case.code
+            );
+        }
+    }
+}
