@@ -4,6 +4,9 @@
 //! instruction and nobody else hangs, sees half a value, or loses the last one that was committed.
 //!
 //! ```
+//! # // Both programs use key 123, and documentation tests run at the same time.
+//! # let turn = std::fs::File::create(std::env::temp_dir().join("neocortex-key-123")).unwrap();
+//! # turn.lock().unwrap();
 //! use neocortex::{Cortex, CortexBuilder, Semaphore};
 //!
 //! let key = 123;
@@ -18,6 +21,8 @@
 //! With settings for the lock:
 //!
 //! ```
+//! # let turn = std::fs::File::create(std::env::temp_dir().join("neocortex-key-123")).unwrap();
+//! # turn.lock().unwrap();
 //! use neocortex::{CortexBuilder, Semaphore, SemaphorePermission, SemaphoreSettings};
 //!
 //! let settings = SemaphoreSettings { mode: SemaphorePermission::OwnerAndGroup };
@@ -87,3 +92,8 @@ pub use segment::{ReadGuard, Segment, SegmentOptions, WriteGuard};
 pub use sync::{Access, CortexSync, LockSite, Participants, RwLock, SeqLock, Wait};
 #[cfg(all(feature = "semaphore", not(loom)))]
 pub use sync::{Semaphore, SemaphorePermission, SemaphoreSettings};
+
+/// The programs in README, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

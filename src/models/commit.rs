@@ -1,1 +1,234 @@
+//! The commit protocol: no reader accepts a torn copy or goes back in time, whoever gives up or dies;
+//! a partial write leaves what a whole one would.
 
+use super::mortal::{live, AtomicU64};
+use super::{explore, explore_deaths};
+use crate::commit::{CommitLine, Ledger, Lines, RangeLine};
+use crate::format::LINE;
+use crate::primitive::Ordering::Relaxed;
+use loom::sync::Arc;
+use loom::thread;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+/// Each word stands for a line of the payload.
+const WORDS: usize = 2;
+
+type Value = [u64; WORDS];
+
+/// What a fresh slot other than the first holds. No value contains it.
+const RUBBISH: u64 = 99;
+
+/// What a writer does in one turn.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Commits both words.
+    Whole,
+    /// Commits one word, and leaves the other as it is.
+    Part(usize),
+    /// Writes one word and gives up.
+    GiveUp,
+}
+use Turn::{GiveUp, Part, Whole};
+
+struct Board {
+    line: CommitLine,
+    ranges: RangeLine,
+    slots: Vec<[AtomicU64; WORDS]>,
+}
+
+impl Board {
+    fn new(slots: u32) -> Arc<Self> {
+        let board = Self {
+            line: CommitLine::new(),
+            ranges: RangeLine::new(),
+            slots: (0..slots)
+                .map(|slot| {
+                    [(); WORDS].map(|()| AtomicU64::new(if slot == 0 { 0 } else { RUBBISH }))
+                })
+                .collect(),
+        };
+        board.ledger().initialise();
+        Arc::new(board)
+    }
+
+    fn ledger(&self) -> Ledger<'_> {
+        Ledger {
+            line: &self.line,
+            ranges: &self.ranges,
+            slots: self.slots.len() as u32,
+        }
+    }
+
+    /// The racy copy.
+    fn copy(&self, slot: usize) -> Value {
+        std::array::from_fn(|word| self.slots[slot][word].load(Relaxed))
+    }
+
+    /// What is committed. For whoever comes after all writers so far.
+    fn value(&self) -> Value {
+        let ledger = self.ledger();
+        self.copy(ledger.slot(ledger.committed()))
+    }
+
+    /// One turn under the lock, as `Segment::write_with` and a guard do it; every word it writes is
+    /// the commit's number plus `who`. Returns what it commits.
+    fn turn(&self, turn: Turn, who: u64) {
+        let ledger = self.ledger();
+        let begun = ledger.begin();
+        let slot = &self.slots[ledger.slot(begun.commit)];
+        let write = |word: usize, value| slot[word].store(value, Relaxed);
+        if !matches!(turn, Whole) && self.slots.len() > 1 {
+            let missed = ledger.missed(begun).bytes(WORDS * LINE);
+            let from = self.copy(ledger.slot(begun.commit - 1));
+            for word in missed.start / LINE..missed.end / LINE {
+                write(word, from[word]);
+            }
+        }
+        let new = begun.commit + who;
+        match turn {
+            Whole => {
+                (0..WORDS).for_each(|word| write(word, new));
+                ledger.commit(begun, Lines::WHOLE);
+            }
+            Part(word) => {
+                write(word, new);
+                ledger.commit(begun, Lines::covering(word * LINE, LINE));
+            }
+            GiveUp => {
+                write(0, RUBBISH);
+                self.give_up();
+            }
+        }
+    }
+
+    /// Giving up, like dying, stores nothing: `begun` stays.
+    fn give_up(&self) {}
+
+    /// One optimistic attempt.
+    fn attempt(&self) -> Option<(u64, Value)> {
+        self.ledger().snapshot(|slot| self.copy(slot))
+    }
+}
+
+/// The value of each commit, after these turns from this commit on.
+fn expect(values: &mut Vec<Value>, turns: &[Turn], who: u64) {
+    for turn in turns {
+        let mut value = *values.last().unwrap();
+        let new = values.len() as u64 + who;
+        match *turn {
+            Whole => value = [new; WORDS],
+            Part(word) => value[word] = new,
+            GiveUp => continue,
+        }
+        values.push(value);
+    }
+}
+
+/// That what a reader accepted is what was committed, in order.
+fn check(values: &[Value], accepted: &[(u64, Value)]) {
+    for (commit, value) in accepted {
+        assert_eq!(*value, values[*commit as usize], "a torn copy of {commit}");
+    }
+    assert!(
+        accepted.is_sorted_by_key(|&(commit, _)| commit),
+        "back in time: {accepted:?}"
+    );
+}
+
+/// One writer takes its turns while a reader makes so many attempts.
+fn overtake(slots: u32, attempts: usize, turns: &'static [Turn]) {
+    static ACCEPTED: AtomicU32 = AtomicU32::new(0);
+    static REFUSED: AtomicU32 = AtomicU32::new(0);
+    explore(None, move || {
+        let board = Board::new(slots);
+        let other = Arc::clone(&board);
+        let writer = thread::spawn(move || turns.iter().for_each(|&turn| other.turn(turn, 0)));
+        let accepted: Vec<_> = (0..attempts).filter_map(|_| board.attempt()).collect();
+        writer.join().unwrap();
+        let mut values = vec![[0; WORDS]];
+        expect(&mut values, turns, 0);
+        check(&values, &accepted);
+        assert_eq!(board.value(), *values.last().unwrap());
+        ACCEPTED.fetch_add(accepted.len() as u32, SeqCst);
+        REFUSED.fetch_add((attempts - accepted.len()) as u32, SeqCst);
+    });
+    assert_ne!(ACCEPTED.load(SeqCst), 0);
+    assert_ne!(REFUSED.load(SeqCst), 0);
+}
+
+#[test]
+fn one_slot_is_never_read_torn() {
+    overtake(1, 2, &[Whole, Whole]);
+}
+
+#[test]
+fn two_slots_are_never_read_torn() {
+    overtake(2, 2, &[Whole, Whole, Whole]);
+}
+
+#[test]
+fn three_slots_are_never_read_torn() {
+    overtake(3, 1, &[Whole, Whole, Whole, Whole]);
+}
+
+#[test]
+fn giving_up_tears_nothing() {
+    overtake(1, 1, &[GiveUp, Whole]);
+    overtake(2, 1, &[Whole, GiveUp, Whole]);
+    overtake(3, 1, &[Whole, Whole, GiveUp]);
+}
+
+#[test]
+fn partial_writes_equal_whole_ones() {
+    overtake(2, 1, &[Part(0), Part(1), Part(0)]);
+    overtake(2, 1, &[Part(0), GiveUp, Part(1)]);
+    overtake(3, 1, &[Part(0), Part(1), Part(1), Part(0)]);
+    overtake(3, 1, &[Whole, Part(1), GiveUp, Part(0)]);
+}
+
+/// A writer dies before any one of its stores, and another goes on, while a reader makes an attempt.
+fn succeed(slots: u32, first: &'static [Turn], second: &'static [Turn]) {
+    explore_deaths(None, move |steps| {
+        let board = Board::new(slots);
+        let other = Arc::clone(&board);
+        // The second comes after the first by the owner word, in production (`models::owner`).
+        let writers = thread::spawn(move || {
+            let mortal = Arc::clone(&other);
+            let lived = thread::spawn(move || {
+                live(steps, || {
+                    first.iter().for_each(|&turn| mortal.turn(turn, 0))
+                })
+            });
+            let lived = lived.join().unwrap();
+            let committed = other.ledger().committed() as usize;
+            let mut values = vec![[0; WORDS]];
+            expect(&mut values, &first[..committed], 0);
+            let before = other.value();
+            assert_eq!(before, values[committed], "the last commit did not stand");
+            second.iter().for_each(|&turn| other.turn(turn, 10));
+            expect(&mut values, second, 10);
+            assert_eq!(other.value(), *values.last().unwrap());
+            (lived, values)
+        });
+        let accepted: Vec<_> = board.attempt().into_iter().collect();
+        let (lived, values) = writers.join().unwrap();
+        check(&values, &accepted);
+        lived
+    });
+}
+
+#[test]
+fn a_writer_that_dies_at_any_step_with_one_slot() {
+    succeed(1, &[Whole], &[Whole]);
+}
+
+#[test]
+fn a_writer_that_dies_at_any_step_with_two_slots() {
+    succeed(2, &[Whole, Part(0)], &[Part(1)]);
+    succeed(2, &[Part(1)], &[Part(0), Whole]);
+}
+
+#[test]
+fn a_writer_that_dies_at_any_step_with_three_slots() {
+    succeed(3, &[Part(0), Part(1)], &[Part(1), Part(0)]);
+}

@@ -127,7 +127,7 @@ fn a_holder_that_dies_at_any_step_is_passed() {
 /// is anywhere in its passing of the first.
 #[test]
 fn the_next_tenant_of_a_dead_holders_slot_is_never_robbed() {
-    explore(Some(4), || {
+    explore(None, || {
         let guarded = Guarded::new();
         let id = guarded.kernel.join(1).unwrap();
         let other = Arc::clone(&guarded);
@@ -151,7 +151,7 @@ fn the_next_tenant_of_a_dead_holders_slot_is_never_robbed() {
 /// As above, with two thieves.
 #[test]
 fn two_thieves_and_a_new_tenant_exclude_one_another() {
-    explore(Some(4), || {
+    explore(Some(3), || {
         let guarded = Guarded::new();
         let ids = [1, 2].map(|slot| guarded.kernel.join(slot).unwrap());
         let mut dead = guarded.participant(0, Sleep::Naps);
@@ -208,7 +208,7 @@ fn a_thief_that_dies_at_any_step_is_passed_too() {
 fn a_death_is_seen_both_by_a_thief_and_by_the_next_tenant() {
     static TENANT_JOINED: AtomicU32 = AtomicU32::new(0);
     static THIEF_HELD_THE_BEACON: AtomicU32 = AtomicU32::new(0);
-    explore(Some(4), || {
+    explore(None, || {
         let guarded = Guarded::new();
         let mut dead = guarded.participant(0, Sleep::Naps);
         let id = guarded.kernel.join(1).unwrap();
