@@ -255,10 +255,12 @@ impl Header {
             && self.state.load(Ordering::Acquire) == state::INITIALISING
     }
 
-    /// Whether the magic is ours. The creator writes its two halves one after the other.
+    /// Whether the magic is ours. The creator writes its two halves one after the other, and they may be
+    /// seen in either order; once the state is another (an acquire), both are seen.
     pub(crate) fn has_magic(&self) -> bool {
         let found = [0, 1].map(|half| self.magic[half].load(Ordering::Relaxed));
-        found == MAGIC || (found == [MAGIC[0], 0] && self.state() == state::INITIALISING)
+        let is_half_made = [[MAGIC[0], 0], [0, MAGIC[1]]].contains(&found);
+        found == MAGIC || (is_half_made && self.state() == state::INITIALISING)
     }
 
     pub(crate) fn state(&self) -> u32 {

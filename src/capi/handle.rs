@@ -1,8 +1,8 @@
 //! Handles: opening, closing, asking, waiting.
 
+use super::any_lock::AnyLock;
 use super::boundary::{borrow, check_not_null, enter, enter_for};
 use super::held::{self, Count};
-use super::lock::AnyLock;
 use super::options::{duration, neocortex_options, Request, ATTACH_FLAGS, CREATE_FLAGS};
 use super::options::{NEOCORTEX_RANDOM_KEY, NEOCORTEX_READ_ONLY};
 use super::status::{neocortex_status, NEOCORTEX_OK};

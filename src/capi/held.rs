@@ -4,7 +4,7 @@
 //! locked, and a guard cannot be ended on another thread. A thread that ends with a guard rolls it
 //! back. The handle counts them, because it must not be closed under them.
 
-use super::lock::AnyLock;
+use super::any_lock::AnyLock;
 use crate::error::{CortexError, CortexResult};
 use crate::segment::{ReadGuard, Segment, WriteGuard};
 use crate::sys::fork;

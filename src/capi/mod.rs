@@ -11,6 +11,7 @@
     reason = "these are the names that C programs use"
 )]
 
+mod any_lock;
 mod boundary;
 mod copying;
 mod guards;

@@ -1,6 +1,7 @@
 //! The options of create and attach, and structures that grow from version to version.
 
-use super::lock::{neocortex_lock_ops, Choice};
+use super::any_lock::Choice;
+use super::lock::neocortex_lock_ops;
 use crate::error::{CortexError, CortexResult};
 use crate::permission::Permission;
 use crate::segment::SegmentOptions;

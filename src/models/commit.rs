@@ -150,7 +150,6 @@ fn overtake(slots: u32, attempts: usize, turns: &'static [Turn]) {
         expect(&mut values, turns, 0);
         check(&values, &accepted);
         assert_eq!(board.value(), *values.last().unwrap());
-        println!("DBG {slots} {} {accepted:?} begun", attempts);
         ACCEPTED.fetch_add(accepted.len() as u32, SeqCst);
         REFUSED.fetch_add((attempts - accepted.len()) as u32, SeqCst);
     });

@@ -5,6 +5,7 @@
 //! dying before the store that follows it, so loads are not counted.
 
 use loom::sync::atomic as model;
+use loom::sync::Condvar;
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -46,18 +47,37 @@ pub(crate) fn step() {
     }
 }
 
+/// Tells loom that the order of the loads of an atomic matters.
+///
+/// Loom remembers one last access of each atomic, and looks for another order only where a thread's access
+/// meets another thread's. So a thread that loads and then stores hides from loom that its store could
+/// have come before another's load that was earlier than its own; a writer of ours that loads
+/// `committed` and then stores it would be explored in one order only. Waking nobody is an access for loom
+/// and orders no memory.
+struct Order(Condvar);
+
+impl Order {
+    fn new() -> Self {
+        Self(Condvar::new())
+    }
+
+    fn matters(&self) {
+        self.0.notify_one();
+    }
+}
+
 macro_rules! mortal {
     ($name:ident, $value:ty) => {
         /// Loom's atomic of this name.
-        #[derive(Debug)]
-        pub(crate) struct $name(model::$name);
+        pub(crate) struct $name(model::$name, Order);
 
         impl $name {
             pub(crate) fn new(value: $value) -> Self {
-                Self(model::$name::new(value))
+                Self(model::$name::new(value), Order::new())
             }
 
             pub(crate) fn load(&self, order: Ordering) -> $value {
+                self.1.matters();
                 self.0.load(order)
             }
 

@@ -124,7 +124,11 @@ fn furnish<K: Kind>(
     kind: &K,
     value: Option<&[u8]>,
 ) -> CortexResult<Option<Segment<K::Lock>>> {
-    let mapping = Mapping::attach(id, false).attempt("attach to the new segment of", key)?;
+    let mapping = match Mapping::attach(id, false) {
+        // Stopped for so long that a replacer took the empty segment away.
+        Err(failure) if is_gone(failure.errno()) => return Ok(None),
+        result => result.attempt("attach to the new segment of", key)?,
+    };
     let beacons = make_beacons(&mapping, key, layout)?;
     let take_back = |error: CortexError| match beacons.set().remove() {
         Err(failure) if !is_gone(failure.errno()) => {
@@ -269,25 +273,18 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
     let mut patience = CREATOR_GONE;
     let mut pause = Duration::from_micros(20);
     loop {
+        // Whatever the state word says, it says it only beside our magic.
+        if !header.is_blank() && !header.has_magic() {
+            let detail = "no magic number";
+            return Err(CortexError::NotACortex { key, detail });
+        }
         match header.state() {
-            state::READY => {
-                // Ready without the magic: the state word of somebody else's data.
-                let detail = "no magic number";
-                return if header.has_magic() {
-                    Ok(true)
-                } else {
-                    Err(CortexError::NotACortex { key, detail })
-                };
-            }
-            state::REMOVED => return Ok(false),
-            state::INITIALISING if !header.is_blank() && !header.has_magic() => {
-                return Err(CortexError::NotACortex {
-                    key,
-                    detail: "no magic number",
-                });
-            }
+            state::READY if header.has_magic() => return Ok(true),
+            state::REMOVED if header.has_magic() => return Ok(false),
+            state::CLOSING if header.has_magic() => reopen_if_abandoned(mapping, key)?,
             state::INITIALISING => {}
-            state::CLOSING => reopen_if_abandoned(mapping, key)?,
+            // The magic came after the look at it: look again.
+            state::READY | state::CLOSING | state::REMOVED => {}
             _ => {
                 return Err(CortexError::Corrupt {
                     key,

@@ -11,7 +11,7 @@ pub(crate) fn key() -> i32 {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+#[cfg(target_os = "linux")]
 fn word() -> u32 {
     let mut bytes = [0_u8; 4];
     loop {
@@ -23,7 +23,7 @@ fn word() -> u32 {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+#[cfg(not(target_os = "linux"))]
 fn word() -> u32 {
     let mut bytes = [0_u8; 4];
     loop {
