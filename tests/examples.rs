@@ -37,22 +37,34 @@ fn custom_lock_passes_a_killed_holder() {
     example("custom_lock", &[]);
 }
 
+#[test]
+fn robust_mutex_in_rust_passes_a_killed_holder() {
+    let _turn = TURN.lock();
+    let output = rust_example("robust_mutex").output().expect("an example");
+    assert_succeeded("robust_mutex", &output);
+}
+
+fn rust_example(name: &str) -> Command {
+    escargot::CargoBuild::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .target_dir(root().join("target/c-programs"))
+        .example(name)
+        .run()
+        .expect("cargo build --example")
+        .command()
+}
+
 /// README's first command, with the library just built.
 #[test]
 fn demo_shows_processes_in_c_cpp_and_rust_sharing_a_value() {
     let _turn = TURN.lock();
-    let rust = escargot::CargoBuild::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .target_dir(root().join("target/c-programs"))
-        .example("join")
-        .run()
-        .expect("cargo build --example join");
+    let rust = rust_example("join");
     let output = Command::new("sh")
         .arg("demo.sh")
         .current_dir(root().join("examples-c"))
         .env("BUILD", built())
         .env("LD_LIBRARY_PATH", library())
-        .env("NEOCORTEX_RUST_EXAMPLE", rust.path())
+        .env("NEOCORTEX_RUST_EXAMPLE", rust.get_program())
         .output()
         .expect("sh");
     assert_succeeded("demo.sh", &output);
