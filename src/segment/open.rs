@@ -20,6 +20,7 @@ use crate::site::{self, header, LockSite, Site, View};
 use crate::sys::sem::Set;
 use crate::sys::shm::{self, Mapping, Status};
 use crate::sys::{address, effective_user, errno, random};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -152,16 +153,30 @@ fn furnish<K: Kind>(
     let site = Site::join(view, beacons, kind.settle(kind.name())).map_err(take_back)?;
     let site = Arc::new(site);
     let permission = Permission::Custom(layout.shape.mode);
-    let lock = match kind.make(LockSite {
-        site: &site,
-        permission,
-    }) {
-        Ok(lock) => lock,
-        Err(error) => {
+    let make = || {
+        kind.make(LockSite {
+            site: &site,
+            permission,
+        })
+    };
+    let lock = match catch_unwind(AssertUnwindSafe(make)) {
+        Ok(Ok(lock)) => lock,
+        Ok(Err(error)) => {
             site.view
                 .header()
                 .transit(state::INITIALISING, state::REMOVED);
             return Err(take_back(error));
+        }
+        Err(panic) => {
+            site.view
+                .header()
+                .transit(state::INITIALISING, state::REMOVED);
+            let gone = take_back(CortexError::Custom(0));
+            let removed = shm::remove(id);
+            if removed.is_err() || matches!(gone, CortexError::DirtySystem(_)) {
+                tracing::error!(key, ?removed, %gone, "left behind by a lock that panicked");
+            }
+            resume_unwind(panic);
         }
     };
     let mut segment = Segment::new(site, lock, options);
@@ -414,17 +429,22 @@ pub(crate) fn attach<K: Kind>(
             site.leave()?;
             continue;
         }
-        let lock = match kind.attach(
-            &found,
-            LockSite {
-                site: &site,
-                permission,
-            },
-        ) {
-            Ok(lock) => lock,
-            Err(error) => {
-                site.leave()?;
-                return Err(error);
+        let join = || {
+            kind.attach(
+                &found,
+                LockSite {
+                    site: &site,
+                    permission,
+                },
+            )
+        };
+        let lock = match catch_unwind(AssertUnwindSafe(join)) {
+            Ok(Ok(lock)) => lock,
+            Ok(Err(error)) => return Err(site.leave().err().unwrap_or(error)),
+            Err(panic) => {
+                let left = site.leave();
+                tracing::error!(key, ?left, "a lock panicked while it was attached");
+                resume_unwind(panic);
             }
         };
         return Ok(Segment::new(site, lock, options));

@@ -18,6 +18,9 @@ const SPINS: u32 = 48;
 const FIRST_SLEEP: Duration = Duration::from_millis(2);
 const LONGEST_SLEEP: Duration = Duration::from_millis(16);
 
+/// How often the word may change under this process's eyes before it looks at the clock.
+const LOOKS: u32 = 64;
+
 /// Where a contender sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bed {
@@ -38,6 +41,7 @@ pub(crate) struct Contender<'a> {
     operation: &'static str,
     spins: u32,
     nap: Duration,
+    looks: u32,
     interrupts: u32,
 }
 
@@ -51,26 +55,24 @@ impl<'a> Contender<'a> {
             operation,
             spins: SPINS,
             nap: FIRST_SLEEP,
+            looks: 0,
             interrupts,
         }
     }
 
-    /// How long the next sleep may last.
+    /// The time left; `None` is for ever.
     ///
     /// # Errors
-    /// `Timeout` when time is over, `Interrupted` when this handle's waits were ended.
-    pub(crate) fn next_nap(&mut self) -> CortexResult<Duration> {
+    /// `Timeout` when it is over, `Interrupted` when this handle's waits were ended.
+    fn time_left(&self) -> CortexResult<Option<Duration>> {
         let (key, operation) = (self.site.key(), self.operation);
         if self.site.was_interrupted(self.interrupts) {
             return Err(CortexError::Interrupted { key, operation });
         }
-        let left = self.wait.left();
-        if left == Some(Duration::ZERO) {
-            return Err(CortexError::Timeout { key, operation });
+        match self.wait.left() {
+            Some(Duration::ZERO) => Err(CortexError::Timeout { key, operation }),
+            left => Ok(left),
         }
-        let nap = self.nap.min(left.unwrap_or(Duration::MAX));
-        self.nap = (self.nap * 2).min(LONGEST_SLEEP);
-        Ok(nap)
     }
 
     /// Wakes whoever sleeps on the word or, for a parking lock, on its semaphore.
@@ -114,8 +116,22 @@ impl World for Contender<'_> {
         true
     }
 
+    fn look_again(&mut self) -> CortexResult<()> {
+        self.looks += 1;
+        if self.looks % LOOKS == 0 {
+            self.time_left()?;
+        }
+        Ok(())
+    }
+
+    fn may_sleep(&mut self) -> CortexResult<()> {
+        self.time_left().map(drop)
+    }
+
     fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()> {
-        let nap = self.next_nap()?;
+        let left = self.time_left()?;
+        let nap = self.nap.min(left.unwrap_or(Duration::MAX));
+        self.nap = (self.nap * 2).min(LONGEST_SLEEP);
         match self.bed {
             Bed::Word | Bed::WordForAll => address::wait(word, value, nap),
             #[cfg(feature = "semaphore")]

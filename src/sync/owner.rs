@@ -50,6 +50,16 @@ pub(crate) trait World {
     fn release(&self, slot: u32) -> CortexResult<()>;
     /// A busy wait before the first sleep: `false` when it has lasted long enough.
     fn spin(&mut self) -> bool;
+    /// Asked before another look without a sleep in between. Within the protocol such looks are few; a
+    /// peer that scribbles over the word without pause must not keep this process from noticing that
+    /// its time is over.
+    fn look_again(&mut self) -> CortexResult<()> {
+        Ok(())
+    }
+    /// Asked before anything is changed in order to sleep: an error where there is no time to.
+    fn may_sleep(&mut self) -> CortexResult<()> {
+        Ok(())
+    }
     /// Sleeps while the word has this value, for a bounded time; an error ends the taking.
     fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()>;
     /// Wakes at least one sleeper.
@@ -91,23 +101,36 @@ pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> Cor
             {
                 return Ok(());
             }
+            world.look_again()?;
             continue;
         }
-        if world.spin() || pass_dead(word, seen, world)? {
+        if world.spin() {
             continue;
         }
-        let marked = seen | WAITERS;
-        if seen == marked
-            || word
-                .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        {
+        if pass_dead(word, seen, world)? {
+            world.look_again()?;
+            continue;
+        }
+        world.may_sleep()?;
+        if mark_waiters(word, seen) {
+            let marked = seen | WAITERS;
             // From here on a wake-up may have been meant for others too, or have gone to somebody
             // who died: whoever takes after sleeping leaves the bit set.
             flag = WAITERS;
             world.sleep(word, marked)?;
+        } else {
+            world.look_again()?;
         }
     }
+}
+
+/// Says in the word that somebody is about to sleep; `false` if it is not what was seen any more.
+pub(crate) fn mark_waiters(word: &AtomicU32, seen: u32) -> bool {
+    let marked = seen | WAITERS;
+    seen == marked
+        || word
+            .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
 }
 
 /// Frees the word if its holder is dead; whether it did, or anything changed meanwhile.

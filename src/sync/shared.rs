@@ -96,22 +96,25 @@ fn wait_and_enter(
             if entry == Entry::Crowded {
                 return Ok(false);
             }
+            world.look_again()?;
             continue;
         }
-        if world.spin() || owner::pass_dead(word, seen, world)? {
+        if world.spin() {
             continue;
         }
+        if owner::pass_dead(word, seen, world)? {
+            world.look_again()?;
+            continue;
+        }
+        world.may_sleep()?;
         if !*queued {
             queue.fetch_add(1, Ordering::Relaxed);
             *queued = true;
         }
-        let marked = seen | owner::WAITERS;
-        if seen == marked
-            || word
-                .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        {
-            world.sleep(word, marked)?;
+        if owner::mark_waiters(word, seen) {
+            world.sleep(word, seen | owner::WAITERS)?;
+        } else {
+            world.look_again()?;
         }
     }
 }
@@ -170,6 +173,7 @@ pub(crate) fn outwait(slot: u32, line: &Line, world: &mut impl World) -> CortexR
         }
         if !world.is_lit(slot)? {
             line.forget_readers(seen);
+            world.look_again()?;
             continue;
         }
         world.sleep(line.word(), seen)?;
