@@ -217,21 +217,33 @@ impl Site {
 
     #[cold]
     fn claim(&self) -> CortexResult<Id> {
-        let inherited = self.me.load(Ordering::Relaxed);
-        let id = self.claim_slot()?;
-        // The thread that holds through this handle is the parent's; no thread of this process can
-        // hold before `me` names it.
-        self.holder.store(0, Ordering::Relaxed);
-        let mine = u64::from(fork::epoch()) << 32 | u64::from(id.0);
+        let epoch = fork::epoch();
+        // What is still the parent's: the thread that held through this handle. No thread of this
+        // process can hold before `me` names the process.
+        let holder = self.holder.load(Ordering::Relaxed);
+        let inherited = self.me.load(Ordering::Acquire);
+        if (inherited >> 32) as u32 == epoch {
+            return Ok(Id(inherited as u32));
+        }
+        let id = match (self.claim_slot(), self.claimed()) {
+            (Ok(id), _) => id,
+            // The last free slot went to another thread of this process.
+            (Err(_), Some(id)) => return Ok(id),
+            (Err(error), None) => return Err(error),
+        };
+        let _ = self
+            .holder
+            .compare_exchange(holder, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let mine = u64::from(epoch) << 32 | u64::from(id.0);
         match self
             .me
-            .compare_exchange(inherited, mine, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(inherited, mine, Ordering::AcqRel, Ordering::Acquire)
         {
             Ok(_) => Ok(id),
-            Err(_) => {
+            Err(winner) => {
                 // Another thread of this process was faster: its slot serves both.
                 self.beacons.release(id.slot().unwrap_or(0))?;
-                self.me()
+                Ok(Id(winner as u32))
             }
         }
     }
