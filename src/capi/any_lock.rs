@@ -195,21 +195,21 @@ unsafe impl CortexSync for AnyLock {
     }
 
     #[inline]
-    fn try_read_fast(&self) -> bool {
+    fn try_read_fast(&self, me: u32) -> bool {
         match self {
-            Self::SeqLock(lock) => lock.try_read_fast(),
-            Self::RwLock(lock) => lock.try_read_fast(),
-            Self::Semaphore(lock) => lock.try_read_fast(),
+            Self::SeqLock(lock) => lock.try_read_fast(me),
+            Self::RwLock(lock) => lock.try_read_fast(me),
+            Self::Semaphore(lock) => lock.try_read_fast(me),
             Self::Callbacks(_) => false,
         }
     }
 
     #[inline]
-    fn try_write_fast(&self) -> bool {
+    fn try_write_fast(&self, me: u32) -> bool {
         match self {
-            Self::SeqLock(lock) => lock.try_write_fast(),
-            Self::RwLock(lock) => lock.try_write_fast(),
-            Self::Semaphore(lock) => lock.try_write_fast(),
+            Self::SeqLock(lock) => lock.try_write_fast(me),
+            Self::RwLock(lock) => lock.try_write_fast(me),
+            Self::Semaphore(lock) => lock.try_write_fast(me),
             Self::Callbacks(_) => false,
         }
     }

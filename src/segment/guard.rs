@@ -99,8 +99,7 @@ impl<L: CortexSync> Segment<L> {
 impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
-        let me = segment.site.me()?;
-        segment.take_read(Limit::Handle)?;
+        let me = segment.take_read(Limit::Handle)?;
         let ledger = segment.slots.ledger();
         if segment.slots.count == 1 && ledger.is_unfinished() {
             segment.lock.release(Access::Read)?;
@@ -130,7 +129,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
             return Ok(());
         }
         held::remove(self.segment.site.place());
-        self.segment.lock.release(Access::Read)
+        self.segment.lock.release_read(self.me.0)
     }
 }
 
@@ -157,8 +156,7 @@ impl<T: Payload + ?Sized, L: CortexSync> Drop for ReadGuard<'_, T, L> {
 impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
-        let me = segment.site.me()?;
-        segment.take_write(Limit::Handle)?;
+        let me = segment.take_write(Limit::Handle)?;
         let begun = segment.begin_write(false)?;
         let value = segment.payload(begun.commit);
         Ok(Self {

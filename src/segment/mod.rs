@@ -546,28 +546,33 @@ impl<L: CortexSync> Segment<L> {
         }
     }
 
+    /// Takes the lock for reading; who this process then is.
     #[inline]
-    fn take_read(&self, limit: Limit) -> CortexResult<()> {
-        if self.lock.try_read_fast() {
-            return Ok(());
+    fn take_read(&self, limit: Limit) -> CortexResult<Id> {
+        match self.site.claimed() {
+            Some(me) if self.lock.try_read_fast(me.0) => Ok(me),
+            _ => self.take_slow(limit, Access::Read),
         }
-        self.take_slow(limit, Access::Read)
     }
 
+    /// Takes the lock for writing; who this process then is.
     #[inline]
-    fn take_write(&self, limit: Limit) -> CortexResult<()> {
-        if self.lock.try_write_fast() {
-            return Ok(());
+    fn take_write(&self, limit: Limit) -> CortexResult<Id> {
+        match self.site.claimed() {
+            Some(me) if self.lock.try_write_fast(me.0) => Ok(me),
+            _ => self.take_slow(limit, Access::Write),
         }
-        self.take_slow(limit, Access::Write)
     }
 
     #[cold]
-    fn take_slow(&self, limit: Limit, access: Access) -> CortexResult<()> {
+    fn take_slow(&self, limit: Limit, access: Access) -> CortexResult<Id> {
+        // A forked child claims its own slot here, before a lock of the caller's asks for it.
+        let me = self.site.me()?;
         match access {
-            Access::Read => self.lock.read_lock(self.wait(limit)),
-            Access::Write => self.lock.write_lock(self.wait(limit)),
+            Access::Read => self.lock.read_lock(self.wait(limit))?,
+            Access::Write => self.lock.write_lock(self.wait(limit))?,
         }
+        Ok(me)
     }
 
     /// The wait that begins now: the only look at the clock, and only by those who have to wait.
@@ -597,8 +602,7 @@ impl<L: CortexSync> Segment<L> {
                 }
             }
         }
-        let me = self.site.me()?;
-        self.take_write(Limit::Handle)?;
+        let me = self.take_write(Limit::Handle)?;
         let release = Release(self, me);
         let ledger = self.slots.ledger();
         if self.slots.count == 1 && ledger.is_unfinished() {

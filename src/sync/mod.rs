@@ -120,18 +120,28 @@ pub unsafe trait CortexSync: Sized + Send + Sync {
         Self::OPTIMISTIC_READS
     }
 
-    /// Takes the lock for reading if that needs no waiting and no system call.
+    /// Takes the lock for reading, as this participant, if that needs no waiting and no system call.
     #[doc(hidden)]
     #[inline]
-    fn try_read_fast(&self) -> bool {
+    fn try_read_fast(&self, me: u32) -> bool {
+        let _ = me;
         false
     }
 
-    /// Takes the lock for writing if that needs no waiting and no system call.
+    /// Takes the lock for writing, as this participant, if that needs no waiting and no system call.
     #[doc(hidden)]
     #[inline]
-    fn try_write_fast(&self) -> bool {
+    fn try_write_fast(&self, me: u32) -> bool {
+        let _ = me;
         false
+    }
+
+    /// [`CortexSync::release`] of a read, by a caller that has just asked who this process is.
+    #[doc(hidden)]
+    #[inline]
+    fn release_read(&self, me: u32) -> CortexResult<()> {
+        let _ = me;
+        self.release(Access::Read)
     }
 
     /// This process does not own the segment (any more): dropping the lock must remove nothing.

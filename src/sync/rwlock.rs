@@ -56,8 +56,12 @@ impl RwLock {
     }
 
     fn line(&self) -> CortexResult<&Line> {
-        let slot = self.ownership.site.me()?.slot().unwrap_or(0);
-        Ok(self.ownership.site.line(slot))
+        Ok(self.line_of(self.ownership.site.me()?))
+    }
+
+    #[inline]
+    fn line_of(&self, me: Id) -> &Line {
+        self.ownership.site.line(me.slot().unwrap_or(0))
     }
 
     /// Takes a reader off its line, and wakes the writer that may be waiting for that.
@@ -186,7 +190,7 @@ unsafe impl CortexSync for RwLock {
         if self.queue().load(Ordering::Relaxed) & TURN != 0 && wait != Wait::Never {
             self.give_way();
         }
-        if !self.ownership.try_take() {
+        if !self.ownership.try_take(self.ownership.site.me()?) {
             self.ownership.take(wait, "write")?;
         }
         self.drain(wait).inspect_err(|_| self.ownership.leave())
@@ -207,11 +211,8 @@ unsafe impl CortexSync for RwLock {
     }
 
     #[inline]
-    fn try_read_fast(&self) -> bool {
-        let Some(slot) = self.ownership.site.claimed().and_then(Id::slot) else {
-            return false;
-        };
-        let line = self.ownership.site.line(slot);
+    fn try_read_fast(&self, me: u32) -> bool {
+        let line = self.line_of(Id(me));
         let is_in = shared::enter(self.ownership.word(), line) == Entry::Inside;
         if !is_in {
             self.retreat(line);
@@ -220,8 +221,8 @@ unsafe impl CortexSync for RwLock {
     }
 
     #[inline]
-    fn try_write_fast(&self) -> bool {
-        if self.queue().load(Ordering::Relaxed) & TURN != 0 || !self.ownership.try_take() {
+    fn try_write_fast(&self, me: u32) -> bool {
+        if self.queue().load(Ordering::Relaxed) & TURN != 0 || !self.ownership.try_take(Id(me)) {
             return false;
         }
         let site = &*self.ownership.site;
@@ -241,6 +242,12 @@ unsafe impl CortexSync for RwLock {
             self.ownership.leave();
         }
         is_drained
+    }
+
+    #[inline]
+    fn release_read(&self, me: u32) -> CortexResult<()> {
+        self.retreat(self.line_of(Id(me)));
+        Ok(())
     }
 
     fn force_ownership(&mut self) {}

@@ -9,6 +9,7 @@ use super::contend::Bed;
 use super::seqlock::Ownership;
 use super::{Access, CortexSync, LockSite, Wait};
 use crate::error::CortexResult;
+use crate::participants::Id;
 use crate::permission::Permission;
 use std::ptr::NonNull;
 
@@ -60,13 +61,13 @@ unsafe impl CortexSync for Semaphore {
     }
 
     #[inline]
-    fn try_read_fast(&self) -> bool {
-        self.ownership.try_take()
+    fn try_read_fast(&self, me: u32) -> bool {
+        self.ownership.try_take(Id(me))
     }
 
     #[inline]
-    fn try_write_fast(&self) -> bool {
-        self.ownership.try_take()
+    fn try_write_fast(&self, me: u32) -> bool {
+        self.ownership.try_take(Id(me))
     }
 
     fn force_ownership(&mut self) {}

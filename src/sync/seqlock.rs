@@ -7,6 +7,7 @@ use super::contend::{Bed, Contender};
 use super::owner;
 use super::{Access, CortexSync, LockSite, Wait};
 use crate::error::{CortexError, CortexResult};
+use crate::participants::Id;
 use crate::primitive::AtomicU32;
 use crate::site::Site;
 use std::ptr::NonNull;
@@ -46,14 +47,12 @@ impl Ownership {
 
     /// Takes a free word: no waiting, no system call.
     #[inline]
-    pub(crate) fn try_take(&self) -> bool {
-        match self.site.claimed() {
-            Some(me) if owner::try_take(self.word(), me) => {
-                self.site.hold();
-                true
-            }
-            _ => false,
+    pub(crate) fn try_take(&self, me: Id) -> bool {
+        let is_taken = owner::try_take(self.word(), me);
+        if is_taken {
+            self.site.hold();
         }
+        is_taken
     }
 
     pub(crate) fn take(&self, wait: Wait, operation: &'static str) -> CortexResult<()> {
@@ -139,13 +138,13 @@ unsafe impl CortexSync for SeqLock {
     }
 
     #[inline]
-    fn try_read_fast(&self) -> bool {
-        self.ownership.try_take()
+    fn try_read_fast(&self, me: u32) -> bool {
+        self.ownership.try_take(Id(me))
     }
 
     #[inline]
-    fn try_write_fast(&self) -> bool {
-        self.ownership.try_take()
+    fn try_write_fast(&self, me: u32) -> bool {
+        self.ownership.try_take(Id(me))
     }
 
     fn force_ownership(&mut self) {}

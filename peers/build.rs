@@ -1,0 +1,25 @@
+//! Compiles the peers that are C and C++. Without Boost's headers its columns say so.
+
+fn main() {
+    println!("cargo::rerun-if-changed=c");
+    println!("cargo::rustc-check-cfg=cfg(boost)");
+    cc::Build::new()
+        .file("c/peers.c")
+        .std("gnu11")
+        .opt_level(2)
+        .compile("peers_c");
+    println!("cargo::rustc-link-lib=rt");
+
+    println!("cargo::rerun-if-changed=/usr/include/boost/version.hpp");
+    let boost = cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .warnings(false)
+        .cargo_warnings(false)
+        .file("c/boost.cpp")
+        .try_compile("peers_boost");
+    if boost.is_ok() {
+        println!("cargo::rustc-cfg=boost");
+    }
+}

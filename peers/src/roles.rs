@@ -1,0 +1,153 @@
+//! What this program does when it is somebody's second process.
+
+use crate::c::{self, Api};
+use crate::helper::{pin, serve};
+use crate::place::{Place, Signals};
+use crate::work::PROCESSORS;
+use neocortex::{Cortex, Segment, SeqLock};
+use std::ffi::CString;
+use std::sync::atomic::Ordering;
+
+fn number<T: std::str::FromStr>(text: &str) -> T {
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text} is not a number"))
+}
+
+/// Plays the role named first. Dies with the process that started it.
+pub fn play(arguments: &[String]) {
+    // SAFETY: no pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    let (role, arguments) = arguments.split_first().expect("a role");
+    let of = |index: usize| arguments[index].as_str();
+    pin(PROCESSORS[1]);
+    match role.as_str() {
+        "pong" | "pong-spinning" => pong(number(of(0)), number(of(1)), role == "pong"),
+        "pong-c" => pong_c(number(of(0)), number(of(1))),
+        "pong-futex" | "pong-spin" => pong_words(number(of(0)), role == "pong-futex"),
+        // SAFETY: the parent's descriptors, inherited.
+        "pong-fd" => serve(|n| unsafe {
+            c::peers_fd_pong(number(of(0)), number(of(1)), number(n));
+            "done".to_owned()
+        }),
+        "pong-queue" => pong_queue(of(0), of(1)),
+        "contend" => {
+            crate::work::contended::assist(of(0), number(of(1)), number(of(2)), of(3) == "w")
+        }
+        "publish" => publish(number(of(0)), number(of(1))),
+        "hold" => hold(number(of(0))),
+        "hold-robust" => hold_robust(number(of(0))),
+        "loop" => crate::work::number::repeat(of(0), number(of(1))),
+        role => panic!("no such role: {role}"),
+    }
+}
+
+fn pong(there: i32, back: i32, is_sleeping: bool) {
+    let there = Cortex::<f64>::attach(there).expect("attach");
+    let back = Cortex::<f64>::attach(back).expect("attach");
+    let mut since = there.version();
+    let mut seen = there.read().expect("read");
+    serve(|n| {
+        for _ in 0..number::<u64>(n) {
+            if is_sleeping {
+                since = there.wait_changed(since, None).expect("wait");
+                seen = there.read().expect("read");
+            } else {
+                let before = seen;
+                while seen == before {
+                    std::hint::spin_loop();
+                    seen = there.read().expect("read");
+                }
+            }
+            back.write(seen).expect("write");
+        }
+        "done".to_owned()
+    });
+}
+
+fn pong_c(there: i32, back: i32) {
+    let api = Api::load().expect("libneocortex.so");
+    let handles = [there, back].map(|key| api.attach(key));
+    let there = Cortex::<f64>::attach(there).expect("attach");
+    let mut since = there.version();
+    serve(|n| {
+        let n = number::<u64>(n);
+        // SAFETY: open handles.
+        unsafe { c::peers_api_pong(&api, handles[0].pointer, handles[1].pointer, since, n) };
+        since += n;
+        "done".to_owned()
+    });
+}
+
+fn pong_words(id: i32, is_sleeping: bool) {
+    let place = Place::attach(id, 4096);
+    serve(|n| {
+        // SAFETY: the parent's page.
+        unsafe {
+            if is_sleeping {
+                c::peers_futex_pong(place.base(), number(n));
+            } else {
+                c::peers_spin_pong(place.base(), number(n));
+            }
+        }
+        "done".to_owned()
+    });
+}
+
+fn pong_queue(there: &str, back: &str) {
+    let open = |name: &str| {
+        let name = CString::new(name).expect("no NUL");
+        // SAFETY: a name that ends with NUL.
+        unsafe { c::peers_queue(name.as_ptr(), false) }
+    };
+    let (there, back) = (open(there), open(back));
+    serve(|n| {
+        // SAFETY: open queues.
+        unsafe { c::peers_queue_pong(there, back, number(n)) };
+        "done".to_owned()
+    });
+}
+
+/// Publishes without a pause until told to stop: every byte of a value is the same.
+fn publish(key: i32, signals: i32) {
+    let segment = Segment::<SeqLock>::attach(key, 0).expect("attach");
+    let place = Place::attach(signals, 4096);
+    let signals = Signals::of(&place);
+    serve(|_| {
+        let mut guard = segment.write_guard().expect("a guard");
+        let mut count = 0_u64;
+        signals.ready.store(1, Ordering::Release);
+        while signals.stop.load(Ordering::Relaxed) == 0 {
+            count += 1;
+            guard.fill(count as u8);
+            guard.publish().expect("publish");
+        }
+        guard.abort().expect("abort");
+        count.to_string()
+    });
+}
+
+/// Takes the write lock and keeps it until killed.
+fn hold(key: i32) {
+    let cortex = Cortex::<f64>::attach(key).expect("attach");
+    serve(|_| {
+        let guard = cortex.write_guard().expect("a guard");
+        println!("held");
+        loop {
+            std::thread::park();
+            std::hint::black_box(&guard);
+        }
+    });
+}
+
+fn hold_robust(id: i32) {
+    // SAFETY: returns a constant.
+    let place = Place::attach(id, unsafe { c::peers_area_size() });
+    serve(|_| {
+        // SAFETY: the parent's area.
+        unsafe { c::peers_robust_hold(place.base()) };
+        println!("held");
+        loop {
+            std::thread::park();
+        }
+    });
+}

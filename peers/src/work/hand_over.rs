@@ -1,0 +1,205 @@
+//! Two processes that answer each other: the round trip of a value that wakes the other side.
+
+use crate::c::{self, Api};
+use crate::contest::{Contest, Row, Settings, Target, C, RUST};
+use crate::helper::{self, Helper};
+use crate::place::Place;
+use crate::work::number::cortex;
+use neocortex::{Cortex, SeqLock};
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::time::Instant;
+
+const SLEEPING: &str = "hand-over and back, sleeping";
+const SPINNING: &str = "hand-over and back, spinning";
+
+/// Which processor each side stays on, where there are two.
+pub const PROCESSORS: [usize; 2] = [0, 1];
+
+pub fn rows(settings: &Settings) -> Vec<Row> {
+    let all = helper::affinity();
+    helper::pin(PROCESSORS[0]);
+    let mut rows = Vec::new();
+    if settings.wants(SLEEPING) {
+        rows.push(sleeping(settings));
+    }
+    if settings.wants(SPINNING) {
+        rows.push(spinning(settings));
+    }
+    helper::unpin(&all);
+    rows
+}
+
+fn median(trips: &mut [u64]) -> f64 {
+    trips.sort_unstable();
+    trips[trips.len() / 2] as f64
+}
+
+/// Goes round so many times and notes how long each took.
+type Ask<'a> = Box<dyn FnMut(u64, &mut [u64]) + 'a>;
+
+/// One competitor: a helper that answers, and how this side asks.
+struct Pair<'a> {
+    helper: RefCell<Helper>,
+    ask: Ask<'a>,
+}
+
+impl<'a> Pair<'a> {
+    fn new(role: &str, arguments: &[String], ask: impl FnMut(u64, &mut [u64]) + 'a) -> Self {
+        Self {
+            helper: RefCell::new(Helper::start(role, arguments)),
+            ask: Box::new(ask),
+        }
+    }
+
+    fn turn(mut self) -> impl FnMut(u64) -> f64 + 'a {
+        move |n| {
+            let mut trips = vec![0; n as usize];
+            self.helper.borrow_mut().tell(n);
+            (self.ask)(n, &mut trips);
+            assert_eq!(self.helper.borrow_mut().answer(), "done");
+            median(&mut trips)
+        }
+    }
+}
+
+/// The two cortexes, one for each direction, and this side of the ping-pong.
+fn ours(role: &str) -> Pair<'static> {
+    let (there, back) = (cortex::<SeqLock>(), cortex::<SeqLock>());
+    let keys = [there.key().to_string(), back.key().to_string()];
+    let is_sleeping = role == "pong";
+    let mut value = 0.0;
+    Pair::new(role, &keys, move |_, trips| {
+        for trip in trips {
+            let start = Instant::now();
+            value += 1.0;
+            let since = back.version();
+            there.write(value).expect("write");
+            if is_sleeping {
+                back.wait_changed(since, None).expect("wait");
+                assert_eq!(back.read().expect("read"), value);
+            } else {
+                while back.read().expect("read") != value {
+                    std::hint::spin_loop();
+                }
+            }
+            *trip = start.elapsed().as_nanos() as u64;
+        }
+    })
+}
+
+fn sleeping(settings: &Settings) -> Row {
+    let (rounds, n) = settings.pick((15, 1000), (41, 2000));
+    let api = Api::load();
+    let futex = Place::new(4096);
+    let mut contest = Contest::new(SLEEPING)
+        .fixed(rounds, n)
+        .judged(RUST, ours("pong").turn());
+    let keys = [cortex::<SeqLock>(), cortex::<SeqLock>()];
+    if let Some(api) = &api {
+        let [there, back] = keys.each_ref().map(Cortex::key);
+        let handles = [there, back].map(|key| api.attach(key));
+        let pair = Pair::new(
+            "pong-c",
+            &[there.to_string(), back.to_string()],
+            move |n, trips| {
+                // SAFETY: open handles, and room for n numbers.
+                unsafe {
+                    c::peers_api_ping(
+                        api,
+                        handles[0].pointer,
+                        handles[1].pointer,
+                        n,
+                        trips.as_mut_ptr(),
+                    );
+                }
+            },
+        );
+        contest = contest.judged(C, pair.turn());
+    }
+    let area = futex.base();
+    let pair = Pair::new("pong-futex", &[futex.id.to_string()], move |n, trips| {
+        // SAFETY: a page of shared memory, and room for n numbers.
+        unsafe { c::peers_futex_ping(area, n, trips.as_mut_ptr()) }
+    });
+    contest = contest.judged("futex", pair.turn());
+    for (column, ends) in [
+        ("pipe", pipes()),
+        ("UNIX socket", sockets()),
+        ("eventfd", events()),
+    ] {
+        let [input, output, their_input, their_output] = ends;
+        let arguments = [their_input.to_string(), their_output.to_string()];
+        let pair = Pair::new("pong-fd", &arguments, move |n, trips| {
+            // SAFETY: open descriptors, and room for n numbers.
+            unsafe { c::peers_fd_ping(input, output, n, trips.as_mut_ptr()) }
+        });
+        contest = contest.judged(column, pair.turn());
+    }
+    let names = ["there", "back"].map(|way| format!("/peers-{way}-{}", std::process::id()));
+    // SAFETY: names that end with NUL.
+    let queues = names.each_ref().map(|name| unsafe {
+        let name = CString::new(name.as_str()).expect("no NUL");
+        c::peers_queue(name.as_ptr(), true)
+    });
+    if queues.iter().all(|&queue| queue >= 0) {
+        let pair = Pair::new("pong-queue", &names, move |n, trips| {
+            // SAFETY: open queues, and room for n numbers.
+            unsafe { c::peers_queue_ping(queues[1], queues[0], n, trips.as_mut_ptr()) }
+        });
+        contest = contest.judged("POSIX queue", pair.turn());
+    } else {
+        contest = contest.absent("POSIX queue", "not measured: mq_open failed");
+    }
+    for name in &names {
+        let name = CString::new(name.as_str()).expect("no NUL");
+        // SAFETY: a name that ends with NUL.
+        unsafe { libc::mq_unlink(name.as_ptr()) };
+    }
+    contest.target(Target::new(1.1, "futex")).run(settings)
+}
+
+fn spinning(settings: &Settings) -> Row {
+    let (rounds, n) = settings.pick((15, 10_000), (41, 20_000));
+    let words = Place::new(4096);
+    let area = words.base();
+    let pair = Pair::new("pong-spin", &[words.id.to_string()], move |n, trips| {
+        // SAFETY: a page of shared memory, and room for n numbers.
+        unsafe { c::peers_spin_ping(area, n, trips.as_mut_ptr()) }
+    });
+    Contest::new(SPINNING)
+        .fixed(rounds, n)
+        .judged(RUST, ours("pong-spinning").turn())
+        .judged("(atomics)", pair.turn())
+        .target(Target::new(1.3, "(atomics)"))
+        .run(settings)
+}
+
+/// [our input, our output, their input, their output], inherited by the helper.
+type Ends = [i32; 4];
+
+fn pipes() -> Ends {
+    let pipe = || {
+        let mut ends = [0; 2];
+        // SAFETY: room for two descriptors.
+        assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+        ends
+    };
+    let (there, back) = (pipe(), pipe());
+    [back[0], there[1], there[0], back[1]]
+}
+
+fn sockets() -> Ends {
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors.
+    let made = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, ends.as_mut_ptr()) };
+    assert_eq!(made, 0);
+    [ends[0], ends[0], ends[1], ends[1]]
+}
+
+fn events() -> Ends {
+    // SAFETY: no pointers.
+    let [there, back] = [(); 2].map(|()| unsafe { libc::eventfd(0, 0) });
+    assert!(there >= 0 && back >= 0);
+    [back, there, there, back]
+}

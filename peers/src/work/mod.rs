@@ -1,0 +1,27 @@
+//! The rows of the table, a file for each kind of work.
+
+mod bulk;
+pub mod contended;
+mod hand_over;
+mod killed;
+mod life;
+pub mod number;
+
+pub use hand_over::PROCESSORS;
+
+use crate::contest::{Row, Settings};
+
+/// Does all the work that is asked for.
+pub fn all(settings: &Settings) -> Vec<Row> {
+    [
+        number::rows,
+        hand_over::rows,
+        bulk::rows,
+        contended::rows,
+        life::rows,
+        killed::rows,
+    ]
+    .into_iter()
+    .flat_map(|rows| rows(settings))
+    .collect()
+}
