@@ -260,24 +260,49 @@ static inline void futex_await(_Atomic uint32_t *word, uint32_t value) {
     }
 }
 
+/* As futex_await, with a time-out that is never reached: what a wait costs that must end some day. */
+static inline void futex_await_within(_Atomic uint32_t *word, uint32_t value) {
+    struct timespec limit = {0, 50000000};
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(word, memory_order_acquire);
+        if (seen == value) return;
+        syscall(SYS_futex, word, FUTEX_WAIT, seen, &limit, NULL, 0);
+    }
+}
+
+/* Is busy for so many nanoseconds: the other side falls asleep meanwhile. */
+static inline void think(uint64_t time) {
+    if (time == 0) return;
+    uint64_t end = now() + time;
+    while (now() < end) __builtin_ia32_pause();
+}
+
 static inline void spin_await(_Atomic uint32_t *word, uint32_t value) {
     while (atomic_load_explicit(word, memory_order_acquire) != value) __builtin_ia32_pause();
 }
 
-void peers_futex_ping(struct area *area, uint64_t n, uint64_t *trips) {
+/* Both sides think before they post; the trip is noted without the two thoughts. */
+void peers_futex_ping(struct area *area, uint64_t thought, bool has_limit, uint64_t n,
+                      uint64_t *trips) {
     uint32_t turn = atomic_load(&area->ping);
     for (uint64_t i = 0; i < n; i++) {
+        think(thought);
         uint64_t start = now();
         futex_post(&area->ping, ++turn);
-        futex_await(&area->pong, turn);
-        trips[i] = now() - start;
+        if (has_limit) futex_await_within(&area->pong, turn);
+        else futex_await(&area->pong, turn);
+        uint64_t trip = now() - start;
+        trips[i] = trip > thought ? trip - thought : 0;
     }
 }
 
-void peers_futex_pong(struct area *area, uint64_t n) {
+void peers_futex_pong(struct area *area, uint64_t thought, bool has_limit, uint64_t n) {
     uint32_t turn = atomic_load(&area->pong);
     for (uint64_t i = 0; i < n; i++) {
-        futex_await(&area->ping, ++turn);
+        ++turn;
+        if (has_limit) futex_await_within(&area->ping, turn);
+        else futex_await(&area->ping, turn);
+        think(thought);
         futex_post(&area->pong, turn);
     }
 }
@@ -342,23 +367,31 @@ void peers_queue_pong(int in, int out, uint64_t n) {
     }
 }
 
-void peers_api_ping(const struct api *api, void *there, void *back, uint64_t n, uint64_t *trips) {
+void peers_api_ping(const struct api *api, void *there, void *back, uint64_t thought, uint64_t n,
+                    uint64_t *trips) {
     uint64_t since = 0;
     must(api->wait(back, UINT64_MAX, 0, &since) == 0);
     for (uint64_t i = 0; i < n; i++) {
+        think(thought);
         uint64_t start = now();
         must(api->write(there, &i, sizeof i) == 0);
         must(api->wait(back, since, -1, &since) == 0);
-        trips[i] = now() - start;
+        uint64_t trip = now() - start;
+        trips[i] = trip > thought ? trip - thought : 0;
     }
 }
 
-void peers_api_pong(const struct api *api, void *there, void *back, uint64_t since, uint64_t n) {
+void peers_api_pong(const struct api *api, void *there, void *back, uint64_t since, uint64_t thought,
+                    uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         must(api->wait(there, since, -1, &since) == 0);
+        think(thought);
         must(api->write(back, &i, sizeof i) == 0);
     }
 }
+
+/* Busy for so many nanoseconds. */
+void peers_think(uint64_t time) { think(time); }
 
 /* --- The system calls that creating and attaching make, and nothing else. --- */
 

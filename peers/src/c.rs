@@ -65,6 +65,7 @@ unsafe extern "C" {
         api: *const Api,
         there: *mut c_void,
         back: *mut c_void,
+        thought: u64,
         n: u64,
         trips: *mut u64,
     );
@@ -73,6 +74,7 @@ unsafe extern "C" {
         there: *mut c_void,
         back: *mut c_void,
         since: u64,
+        thought: u64,
         n: u64,
     );
 
@@ -80,8 +82,9 @@ unsafe extern "C" {
     pub fn peers_attach(key: c_int, set: c_int, only_segment: bool, n: u64);
     pub fn peers_found(key: c_int, size: usize, segment: *mut c_int) -> c_int;
 
-    pub fn peers_futex_ping(area: *mut u8, n: u64, trips: *mut u64);
-    pub fn peers_futex_pong(area: *mut u8, n: u64);
+    pub fn peers_think(time: u64);
+    pub fn peers_futex_ping(area: *mut u8, thought: u64, has_limit: bool, n: u64, trips: *mut u64);
+    pub fn peers_futex_pong(area: *mut u8, thought: u64, has_limit: bool, n: u64);
     pub fn peers_spin_ping(area: *mut u8, n: u64, trips: *mut u64);
     pub fn peers_spin_pong(area: *mut u8, n: u64);
     pub fn peers_fd_ping(input: c_int, output: c_int, n: u64, trips: *mut u64);

@@ -21,9 +21,11 @@ pub fn play(arguments: &[String]) {
     let of = |index: usize| arguments[index].as_str();
     pin(PROCESSORS[1]);
     match role.as_str() {
-        "pong" | "pong-spinning" => pong(number(of(0)), number(of(1)), role == "pong"),
-        "pong-c" => pong_c(number(of(0)), number(of(1))),
-        "pong-futex" | "pong-spin" => pong_words(number(of(0)), role == "pong-futex"),
+        "pong" => pong(number(of(0)), number(of(1)), Some(number(of(2)))),
+        "pong-spinning" => pong(number(of(0)), number(of(1)), None),
+        "pong-c" => pong_c(number(of(0)), number(of(1)), number(of(2))),
+        "pong-spin" => pong_spinning(number(of(0))),
+        "pong-futex" => pong_futex(number(of(0)), number(of(1)), of(2) == "true"),
         // SAFETY: the parent's descriptors, inherited.
         "pong-fd" => serve(|n| unsafe {
             c::peers_fd_pong(number(of(0)), number(of(1)), number(n));
@@ -41,54 +43,74 @@ pub fn play(arguments: &[String]) {
     }
 }
 
-fn pong(there: i32, back: i32, is_sleeping: bool) {
+/// Answers after this thought, or spins.
+fn pong(there: i32, back: i32, thought: Option<u64>) {
     let there = Cortex::<f64>::attach(there).expect("attach");
     let back = Cortex::<f64>::attach(back).expect("attach");
     let mut since = there.version();
-    let mut seen = there.read().expect("read");
     serve(|n| {
         for _ in 0..number::<u64>(n) {
-            if is_sleeping {
-                since = there.wait_changed(since, None).expect("wait");
-                seen = there.read().expect("read");
-            } else {
-                let before = seen;
-                while seen == before {
-                    std::hint::spin_loop();
-                    seen = there.read().expect("read");
+            match thought {
+                Some(thought) => {
+                    since = there.wait_changed(since, None).expect("wait");
+                    // SAFETY: only looks at the clock.
+                    unsafe { c::peers_think(thought) };
                 }
+                None => since = spin_until_changed(&there, since),
             }
-            back.write(seen).expect("write");
+            back.write(there.read().expect("read")).expect("write");
         }
         "done".to_owned()
     });
 }
 
-fn pong_c(there: i32, back: i32) {
+/// The version that follows `since`, by looking all the time.
+pub fn spin_until_changed(cortex: &Cortex<f64>, since: u64) -> u64 {
+    loop {
+        let version = cortex.version();
+        if version != since {
+            return version;
+        }
+        std::hint::spin_loop();
+    }
+}
+
+fn pong_c(there: i32, back: i32, thought: u64) {
     let api = Api::load().expect("libneocortex.so");
     let handles = [there, back].map(|key| api.attach(key));
-    let there = Cortex::<f64>::attach(there).expect("attach");
-    let mut since = there.version();
+    let mut since = Cortex::<f64>::attach(there).expect("attach").version();
     serve(|n| {
         let n = number::<u64>(n);
         // SAFETY: open handles.
-        unsafe { c::peers_api_pong(&api, handles[0].pointer, handles[1].pointer, since, n) };
+        unsafe {
+            c::peers_api_pong(
+                &api,
+                handles[0].pointer,
+                handles[1].pointer,
+                since,
+                thought,
+                n,
+            )
+        };
         since += n;
         "done".to_owned()
     });
 }
 
-fn pong_words(id: i32, is_sleeping: bool) {
+fn pong_spinning(id: i32) {
     let place = Place::attach(id, 4096);
     serve(|n| {
         // SAFETY: the parent's page.
-        unsafe {
-            if is_sleeping {
-                c::peers_futex_pong(place.base(), number(n));
-            } else {
-                c::peers_spin_pong(place.base(), number(n));
-            }
-        }
+        unsafe { c::peers_spin_pong(place.base(), number(n)) };
+        "done".to_owned()
+    });
+}
+
+fn pong_futex(id: i32, thought: u64, has_limit: bool) {
+    let place = Place::attach(id, 4096);
+    serve(|n| {
+        // SAFETY: the parent's page.
+        unsafe { c::peers_futex_pong(place.base(), thought, has_limit, number(n)) };
         "done".to_owned()
     });
 }

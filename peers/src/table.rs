@@ -31,12 +31,12 @@ pub fn render(rows: &[Row], settings: &Settings) -> String {
             .iter()
             .filter(|(column, _)| column != RUST && column != C)
             .map(|(column, outcome)| match (outcome, ours) {
-                (Outcome::Measured(figure), Some(ours)) => format!(
+                (Outcome::Measured(figure), Some(ours)) if figure.median > 0.0 => format!(
                     "{column}: {} ({:.2}×)",
                     show(figure, row.unit),
                     ours.median / figure.median
                 ),
-                (Outcome::Measured(figure), None) => {
+                (Outcome::Measured(figure), _) => {
                     format!("{column}: {}", show(figure, row.unit))
                 }
                 (Outcome::NotMeasured(why), _) => format!("{column}: {why}"),

@@ -3,7 +3,7 @@
 //! The header is generated from this module by cbindgen; the comments here are its documentation, so
 //! they are written for C programmers. Nobody in the crate imports from here.
 //!
-//! **Invariants.** Every entry goes through [`boundary`]: pointers are checked for NULL, a panic
+//! **Invariants.** Every entry goes through `boundary`: pointers are checked for NULL, a panic
 //! becomes a status, the thread's last failure is kept, outputs are written on success only.
 
 #![allow(

@@ -4,14 +4,20 @@ use crate::c::{self, Api};
 use crate::contest::{Contest, Row, Settings, Target, C, RUST};
 use crate::helper::{self, Helper};
 use crate::place::Place;
+use crate::roles::spin_until_changed;
 use crate::work::number::cortex;
 use neocortex::{Cortex, SeqLock};
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::time::Instant;
 
-const SLEEPING: &str = "hand-over and back, sleeping";
+const PROMPT: &str = "hand-over and back, waiting, answered at once";
+const SLEEPING: &str = "hand-over and back, to a sleeper";
 const SPINNING: &str = "hand-over and back, spinning";
+
+/// Nanoseconds that either side is busy before it answers, so that the other sleeps, whatever it does
+/// before it goes to sleep. Not counted.
+const THOUGHT: u64 = 50_000;
 
 /// Which processor each side stays on, where there are two.
 pub const PROCESSORS: [usize; 2] = [0, 1];
@@ -20,8 +26,11 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
     let all = helper::affinity();
     helper::pin(PROCESSORS[0]);
     let mut rows = Vec::new();
+    if settings.wants(PROMPT) {
+        rows.push(waiting(settings, PROMPT, 0));
+    }
     if settings.wants(SLEEPING) {
-        rows.push(sleeping(settings));
+        rows.push(waiting(settings, SLEEPING, THOUGHT));
     }
     if settings.wants(SPINNING) {
         rows.push(spinning(settings));
@@ -63,45 +72,51 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The two cortexes, one for each direction, and this side of the ping-pong.
-fn ours(role: &str) -> Pair<'static> {
+/// The two cortexes, one for each direction, and this side of the ping-pong: waiting after a thought, or
+/// spinning.
+fn ours(thought: Option<u64>) -> Pair<'static> {
     let (there, back) = (cortex::<SeqLock>(), cortex::<SeqLock>());
-    let keys = [there.key().to_string(), back.key().to_string()];
-    let is_sleeping = role == "pong";
+    let mut arguments = vec![there.key().to_string(), back.key().to_string()];
+    arguments.extend(thought.map(|thought| thought.to_string()));
+    let role = if thought.is_some() {
+        "pong"
+    } else {
+        "pong-spinning"
+    };
     let mut value = 0.0;
-    Pair::new(role, &keys, move |_, trips| {
+    Pair::new(role, &arguments, move |_, trips| {
         for trip in trips {
+            // SAFETY: only looks at the clock.
+            unsafe { c::peers_think(thought.unwrap_or(0)) };
             let start = Instant::now();
             value += 1.0;
             let since = back.version();
             there.write(value).expect("write");
-            if is_sleeping {
+            if thought.is_some() {
                 back.wait_changed(since, None).expect("wait");
-                assert_eq!(back.read().expect("read"), value);
             } else {
-                while back.read().expect("read") != value {
-                    std::hint::spin_loop();
-                }
+                spin_until_changed(&back, since);
             }
-            *trip = start.elapsed().as_nanos() as u64;
+            assert_eq!(back.read().expect("read"), value);
+            let elapsed = start.elapsed().as_nanos() as u64;
+            *trip = elapsed.saturating_sub(thought.unwrap_or(0));
         }
     })
 }
 
-fn sleeping(settings: &Settings) -> Row {
+fn waiting(settings: &Settings, work: &str, thought: u64) -> Row {
     let (rounds, n) = settings.pick((15, 1000), (41, 2000));
     let api = Api::load();
-    let futex = Place::new(4096);
-    let mut contest = Contest::new(SLEEPING)
+    let mut contest = Contest::new(work)
         .fixed(rounds, n)
-        .judged(RUST, ours("pong").turn());
+        .judged(RUST, ours(Some(thought)).turn());
     let keys = [cortex::<SeqLock>(), cortex::<SeqLock>()];
     if let Some(api) = &api {
         let [there, back] = keys.each_ref().map(Cortex::key);
         let handles = [there, back].map(|key| api.attach(key));
         let pair = Pair::new(
             "pong-c",
-            &[there.to_string(), back.to_string()],
+            &[there.to_string(), back.to_string(), thought.to_string()],
             move |n, trips| {
                 // SAFETY: open handles, and room for n numbers.
                 unsafe {
@@ -109,6 +124,7 @@ fn sleeping(settings: &Settings) -> Row {
                         api,
                         handles[0].pointer,
                         handles[1].pointer,
+                        thought,
                         n,
                         trips.as_mut_ptr(),
                     );
@@ -117,12 +133,29 @@ fn sleeping(settings: &Settings) -> Row {
         );
         contest = contest.judged(C, pair.turn());
     }
-    let area = futex.base();
-    let pair = Pair::new("pong-futex", &[futex.id.to_string()], move |n, trips| {
-        // SAFETY: a page of shared memory, and room for n numbers.
-        unsafe { c::peers_futex_ping(area, n, trips.as_mut_ptr()) }
-    });
-    contest = contest.judged("futex", pair.turn());
+    for (column, has_limit) in [("futex", false), ("futex with a time-out", true)] {
+        let place = Place::new(4096);
+        let arguments = [
+            place.id.to_string(),
+            thought.to_string(),
+            has_limit.to_string(),
+        ];
+        let pair = Pair::new("pong-futex", &arguments, move |n, trips| {
+            // SAFETY: a page of shared memory, and room for n numbers.
+            unsafe {
+                c::peers_futex_ping(place.base(), thought, has_limit, n, trips.as_mut_ptr());
+            }
+        });
+        contest = contest.judged(column, pair.turn());
+    }
+    if thought == 0 {
+        contest = through_the_kernel(contest);
+    }
+    contest.target(Target::new(1.1, "futex")).run(settings)
+}
+
+/// What hands over bytes by system calls alone.
+fn through_the_kernel(mut contest: Contest<'_>) -> Contest<'_> {
     for (column, ends) in [
         ("pipe", pipes()),
         ("UNIX socket", sockets()),
@@ -156,7 +189,7 @@ fn sleeping(settings: &Settings) -> Row {
         // SAFETY: a name that ends with NUL.
         unsafe { libc::mq_unlink(name.as_ptr()) };
     }
-    contest.target(Target::new(1.1, "futex")).run(settings)
+    contest
 }
 
 fn spinning(settings: &Settings) -> Row {
@@ -169,7 +202,7 @@ fn spinning(settings: &Settings) -> Row {
     });
     Contest::new(SPINNING)
         .fixed(rounds, n)
-        .judged(RUST, ours("pong-spinning").turn())
+        .judged(RUST, ours(None).turn())
         .judged("(atomics)", pair.turn())
         .target(Target::new(1.3, "(atomics)"))
         .run(settings)
