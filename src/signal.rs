@@ -13,7 +13,7 @@
 //! and a waiter that has not slept yet does not sleep on the old value. It is a flag and not a
 //! count, so a waiter that dies costs one needless wake and nothing else.
 
-use crate::primitive::{fence_after_rmw, AtomicU32, Ordering};
+use crate::primitive::{fence, fence_after_rmw, AtomicU32, Ordering};
 
 const WAITING: u32 = 1;
 const STEP: u32 = 2;
@@ -48,6 +48,13 @@ pub(crate) fn prepare(line: &SignalLine) -> u32 {
 #[inline]
 pub(crate) fn is_awaited(line: &SignalLine) -> bool {
     line.signal.load(Ordering::Relaxed) & WAITING != 0
+}
+
+/// [`is_awaited`] for a writer that has only stored since, and goes on holding the lock.
+#[inline]
+pub(crate) fn is_awaited_after_store(line: &SignalLine) -> bool {
+    fence(Ordering::SeqCst);
+    is_awaited(line)
 }
 
 /// Changes the word; then every sleeper on it must be woken. `false` if another writer just did.

@@ -17,7 +17,10 @@
 //!
 //! `.ci/loom-bites` weakens the source in one place at a time and shows that a model then fails.
 //!
-//! What loom cannot show: it takes `SeqCst` accesses for `AcqRel` (its fences are right), knows no
+//! The deeper models are bounded to a few preemptions, to end within seconds.
+//!
+//! What loom cannot show: what takes 2¹⁸ tenancies of one slot (why a new tenant settles before it
+//! raises the generation, see [`crate::sync`]'s owner word, is argued there); it takes `SeqCst` accesses for `AcqRel` (its fences are right), knows no
 //! load that is older than program order allows (load buffering), and keeps the last seven stores of
 //! each atomic.
 

@@ -80,7 +80,7 @@ fn two_take_turns() {
 
 #[test]
 fn of_three_all_get_their_turn() {
-    explore(Some(4), || {
+    explore(Some(3), || {
         let guarded = Guarded::new();
         let mut me = guarded.participant(0, Sleep::UntilWoken);
         let threads = [1, 2].map(|slot| {
@@ -127,7 +127,7 @@ fn a_holder_that_dies_at_any_step_is_passed() {
 /// is anywhere in its passing of the first.
 #[test]
 fn the_next_tenant_of_a_dead_holders_slot_is_never_robbed() {
-    explore(None, || {
+    explore(Some(4), || {
         let guarded = Guarded::new();
         let id = guarded.kernel.join(1).unwrap();
         let other = Arc::clone(&guarded);
@@ -151,7 +151,7 @@ fn the_next_tenant_of_a_dead_holders_slot_is_never_robbed() {
 /// As above, with two thieves.
 #[test]
 fn two_thieves_and_a_new_tenant_exclude_one_another() {
-    explore(Some(3), || {
+    explore(Some(2), || {
         let guarded = Guarded::new();
         let ids = [1, 2].map(|slot| guarded.kernel.join(slot).unwrap());
         let mut dead = guarded.participant(0, Sleep::Naps);
@@ -181,7 +181,7 @@ fn two_thieves_and_a_new_tenant_exclude_one_another() {
 /// A thief is killed at any step of passing a dead holder; a third participant comes by meanwhile.
 #[test]
 fn a_thief_that_dies_at_any_step_is_passed_too() {
-    explore_deaths(Some(4), |steps| {
+    explore_deaths(Some(3), |steps| {
         let guarded = Guarded::new();
         let mut dead = guarded.participant(0, Sleep::Naps);
         let mut me = guarded.participant(2, Sleep::Naps);

@@ -1,1 +1,158 @@
+//! The read/write lock: readers together, a writer alone; dead readers are forgotten, dead writers passed.
 
+use super::kernel::{Kernel, Participant, Sleep, SLOTS};
+use super::mortal::live;
+use super::{explore, explore_deaths};
+use crate::sync::owner::World;
+use crate::sync::shared::{self, Entry};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+
+/// A word that writers store and readers load, plainly.
+struct Guarded {
+    kernel: Kernel,
+    value: UnsafeCell<u32>,
+}
+
+// SAFETY: loom's cell reports any two accesses that are not ordered; that is what is tried.
+unsafe impl Sync for Guarded {}
+
+impl Guarded {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            kernel: Kernel::new(),
+            value: UnsafeCell::new(0),
+        })
+    }
+
+    /// As `RwLock::read_lock`, a look, and `release`; what was read, unless its patience was over.
+    fn read(&self, me: &mut Participant<'_>) -> Option<u32> {
+        let (word, queue) = (&self.kernel.word, &self.kernel.queue);
+        let line = &self.kernel.lines[me.id.slot().unwrap() as usize];
+        if shared::enter(word, line) != Entry::Inside {
+            if shared::retreat(word, line) {
+                me.wake(line.word());
+            }
+            match shared::enter_slow(word, queue, line, me) {
+                Ok(is_in) => assert!(is_in, "the line is not crowded"),
+                Err(_) => return None,
+            }
+        }
+        // SAFETY: under the read lock; loom checks it.
+        let value = self.value.with(|value| unsafe { *value });
+        if shared::retreat(word, line) {
+            me.wake(line.word());
+        }
+        Some(value)
+    }
+
+    /// As `RwLock::write_lock`, one more, and `release`; whether it was had.
+    fn write(&self, me: &mut Participant<'_>) -> bool {
+        if !me.take() {
+            return false;
+        }
+        let kernel = &self.kernel;
+        let line = |slot: u32| &kernel.lines[slot as usize];
+        let drained = shared::drain(&kernel.high_water, SLOTS as u32, line, |slot| {
+            shared::outwait(slot, line(slot), me)
+        });
+        if drained.is_ok() {
+            // SAFETY: under the write lock; loom checks it.
+            self.value.with_mut(|value| unsafe { *value += 1 });
+        }
+        me.leave();
+        drained.is_ok()
+    }
+}
+
+#[test]
+fn a_reader_and_a_writer_exclude_one_another() {
+    explore(Some(4), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let other = Arc::clone(&guarded);
+        let reader = thread::spawn(move || {
+            let mut me = Participant::new(&other.kernel, ids[0], Sleep::UntilWoken).waking_all();
+            other.read(&mut me).unwrap()
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[1], Sleep::UntilWoken).waking_all();
+        assert!(guarded.write(&mut me));
+        assert!(reader.join().unwrap() <= 1);
+        assert_eq!(guarded.read(&mut me), Some(1));
+    });
+}
+
+#[test]
+fn two_readers_and_a_writer_all_get_in() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1, 2].map(|slot| guarded.kernel.join(slot).unwrap());
+        let readers = [ids[0], ids[1]].map(|id| {
+            let other = Arc::clone(&guarded);
+            thread::spawn(move || {
+                let mut me = Participant::new(&other.kernel, id, Sleep::UntilWoken).waking_all();
+                other.read(&mut me).unwrap()
+            })
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[2], Sleep::UntilWoken).waking_all();
+        assert!(guarded.write(&mut me));
+        for reader in readers {
+            assert!(reader.join().unwrap() <= 1);
+        }
+    });
+}
+
+/// A new process joins and reads while a writer, which looked how many lines there are, drains them.
+#[test]
+fn a_reader_that_has_just_joined_is_not_overlooked() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let writer = guarded.kernel.join(0).unwrap();
+        let other = Arc::clone(&guarded);
+        let reader = thread::spawn(move || {
+            let id = other.kernel.join(1).unwrap();
+            let mut me = Participant::new(&other.kernel, id, Sleep::Naps).waking_all();
+            other.read(&mut me).unwrap()
+        });
+        let mut me = Participant::new(&guarded.kernel, writer, Sleep::Naps).waking_all();
+        assert!(guarded.write(&mut me));
+        assert!(reader.join().unwrap() <= 1);
+    });
+}
+
+#[test]
+fn a_reader_that_dies_at_any_step_does_not_keep_a_writer_out() {
+    explore_deaths(Some(4), |steps| {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let other = Arc::clone(&guarded);
+        let mortal = thread::spawn(move || {
+            let mut mortal = Participant::new(&other.kernel, ids[0], Sleep::Naps).waking_all();
+            let lived = live(steps, || assert!(other.read(&mut mortal).is_some()));
+            mortal.bury();
+            lived
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[1], Sleep::Naps).waking_all();
+        assert!(guarded.write(&mut me));
+        mortal.join().unwrap()
+    });
+}
+
+#[test]
+fn a_writer_that_dies_at_any_step_does_not_keep_a_reader_out() {
+    explore_deaths(Some(4), |steps| {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let other = Arc::clone(&guarded);
+        let mortal = thread::spawn(move || {
+            let mut mortal = Participant::new(&other.kernel, ids[0], Sleep::Naps).waking_all();
+            let lived = live(steps, || assert!(other.write(&mut mortal)));
+            mortal.bury();
+            lived
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[1], Sleep::Naps).waking_all();
+        assert!(guarded.read(&mut me).unwrap() <= 1);
+        mortal.join().unwrap()
+    });
+}

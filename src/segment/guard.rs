@@ -12,7 +12,8 @@ use super::{Limit, Segment};
 use crate::commit::{Begun, Lines};
 use crate::error::{CortexError, CortexResult};
 use crate::participants::Id;
-use crate::primitive::{fence, Ordering};
+use crate::primitive::Ordering;
+use crate::signal;
 use crate::sync::{held, Access, CortexSync};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -239,8 +240,9 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         }
         let ledger = segment.slots.ledger();
         ledger.commit(self.begun, self.changed());
-        fence(Ordering::SeqCst);
-        segment.wake_waiters();
+        if signal::is_awaited_after_store(segment.site.view.signal()) {
+            segment.wake_waiters_slow();
+        }
         if segment.site.view.signal().want.load(Ordering::Relaxed) != 0 {
             segment.pause_for_readers();
         }
