@@ -314,7 +314,7 @@ fn storm<L: CortexSync>() {
     let mut random = Random::new();
     let segment: Segment<L> = create(&kernel, 2);
     let spawn = |role| Child::spawn(role, &[&segment.key(), &L::NAME]);
-    let mut crowd = vec![
+    let mut crowd = [
         spawn("role_read_on"),
         spawn("role_read_on"),
         spawn("role_take_turns"),

@@ -85,7 +85,7 @@ fn read<L: CortexSync>(role: &Role) {
     }
 }
 
-fn observe<L: CortexSync>(role: &Role) {
+fn observe(role: &Role) {
     let size = role.number(2);
     let options = SegmentOptions::new().timeout(LONG);
     let observer = SegmentObserver::attach_with(role.key(), size, &options).unwrap();
@@ -127,7 +127,7 @@ fn role_observe() {
     let Some(role) = Role::of("role_observe") else {
         return;
     };
-    by_lock!(role.text(1), observe(&role));
+    observe(&role);
 }
 
 fn race<L: CortexSync>(slots: u32, roles: &[&str]) {
