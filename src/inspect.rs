@@ -6,7 +6,7 @@
 use crate::error::{CortexError, CortexResult};
 use crate::format::{self, state};
 use crate::participants::{segment_of, Beacons};
-use crate::segment::open;
+use crate::segment::{find, removal};
 use crate::site::{header, View};
 use crate::sys::shm::{self, Mapping, Status};
 use crate::sys::table;
@@ -151,7 +151,7 @@ fn alive(mapping: &Mapping, status: &Status, limit: u32) -> Option<u32> {
 /// # Errors
 /// `Busy` where somebody is attached; `NotACortex`; `CleanSystem` (`EPERM`); `DirtySystem`.
 pub fn reclaim(key: i32) -> CortexResult<()> {
-    open::replace(key)?;
+    removal::replace(key)?;
     for set in table::semaphore_sets().unwrap_or_default() {
         let set = crate::sys::sem::Set::from_id(set);
         let Ok(Some(segment_id)) = segment_of(set) else {
@@ -160,7 +160,7 @@ pub fn reclaim(key: i32) -> CortexResult<()> {
         // Only where the segment is gone for certain, not merely closed to this user.
         let is_orphan = matches!(
             shm::status(segment_id),
-            Err(failure) if open::is_gone(failure.errno())
+            Err(failure) if find::is_gone(failure.errno())
         );
         if is_orphan {
             // Another user's set is another user's to reclaim.
@@ -176,7 +176,7 @@ pub fn reclaim(key: i32) -> CortexResult<()> {
 /// # Errors
 /// `CleanSystem` (`ENOENT`, `EPERM`), `NotACortex`.
 pub fn remove(key: i32) -> CortexResult<()> {
-    open::remove(key)
+    removal::remove(key)
 }
 
 #[cfg(test)]

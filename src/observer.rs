@@ -8,7 +8,7 @@ use crate::copy;
 use crate::cortex::{check_bits, options_for};
 use crate::error::{CortexError, CortexResult};
 use crate::format::state;
-use crate::segment::{open, SegmentOptions};
+use crate::segment::{find, SegmentOptions};
 use crate::site::{header, View, Wait};
 use crate::sys::address;
 use bytemuck::CheckedBitPattern;
@@ -50,7 +50,7 @@ impl SegmentObserver {
     /// As [`SegmentObserver::attach`].
     pub fn attach_with(key: i32, size: usize, options: &SegmentOptions) -> CortexResult<Self> {
         let view = Self::open(key)?;
-        open::check_shape(key, size, options, &view.layout)?;
+        find::check_shape(key, size, options, &view.layout)?;
         let observer = Self {
             view,
             timeout: AtomicU64::new(FOREVER),
@@ -63,10 +63,10 @@ impl SegmentObserver {
 
     fn open(key: i32) -> CortexResult<View> {
         loop {
-            let mapping = open::open_mapping(key, true)?;
+            let mapping = find::open_mapping(key, true)?;
             // A closing segment is whole: somebody is looking whether it may be replaced, and an
             // observer could not reopen it if they died.
-            if header(&mapping).state() != state::CLOSING && !open::await_ready(&mapping, key)? {
+            if header(&mapping).state() != state::CLOSING && !find::await_ready(&mapping, key)? {
                 // Removed, though the key is still there: only for a moment, unless the remover died.
                 let id = mapping.id();
                 drop(mapping);
@@ -120,7 +120,7 @@ impl SegmentObserver {
     /// # Errors
     /// `Removed`, `Corrupt`, `CleanSystem`.
     pub fn participants(&self) -> CortexResult<(u32, u32)> {
-        let beacons = open::open_beacons(&self.view.mapping, self.key())?;
+        let beacons = find::open_beacons(&self.view.mapping, self.key())?;
         let alive = beacons.all()?.into_iter().filter(|&lit| lit != 0).count();
         Ok((alive as u32, self.participant_limit()))
     }

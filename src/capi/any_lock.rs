@@ -242,7 +242,7 @@ impl Choice {
         }
         let invalid = |detail: &str| CortexError::invalid(key, detail.to_owned());
         // SAFETY: the caller's promise; the library knows one version of the table.
-        let ops = unsafe { super::options::read_versioned(key, ops.cast(), "the lock's table") }?;
+        let ops = unsafe { super::versioned::read_versioned(key, ops.cast(), "the lock's table") }?;
         let ops: neocortex_lock_ops = ops;
         let marks: [*mut c_void; 3] = std::array::from_fn(|index| TABLES[index].ctx);
         if let Some(index) = marks.iter().position(|&mark| mark == ops.ctx) {

@@ -1,6 +1,7 @@
 //! Locks in C: the table of callbacks, the tables of the built-in locks, and what a lock is given.
 
 use super::boundary::{borrow, enter_for};
+use super::versioned::Versioned;
 use crate::site::Participants;
 use crate::sync::{CortexSync, RwLock, Semaphore, SeqLock};
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -77,6 +78,9 @@ pub struct neocortex_lock_ops {
 unsafe impl Send for neocortex_lock_ops {}
 // SAFETY: as above; the library never changes a table.
 unsafe impl Sync for neocortex_lock_ops {}
+
+// SAFETY: see the definition.
+unsafe impl Versioned for neocortex_lock_ops {}
 
 /// The addresses by which a built-in table is known again, also when it was copied.
 static MARKS: [u8; 3] = [0; 3];

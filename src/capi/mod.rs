@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod options;
 mod status;
+mod versioned;
 
 pub use copying::*;
 pub use guards::*;

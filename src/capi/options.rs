@@ -2,10 +2,10 @@
 
 use super::any_lock::Choice;
 use super::lock::neocortex_lock_ops;
+use super::versioned::{read_versioned, Versioned};
 use crate::error::{CortexError, CortexResult};
 use crate::permission::Permission;
 use crate::segment::SegmentOptions;
-use std::ffi::c_void;
 use std::time::Duration;
 
 /// One payload slot, which writers edit in place: for large buffers changed in part. A writer that
@@ -61,42 +61,8 @@ pub struct neocortex_options {
     pub slots: u32,
 }
 
-/// A structure of the library that C programs allocate: it begins with its size, all zeros is one of
-/// its values, and fields are only ever added at its end.
-///
-/// # Safety
-/// `repr(C)`, a `size_t` first, valid when zeroed.
-pub(super) unsafe trait Versioned: Copy {}
-
 // SAFETY: see the definition.
 unsafe impl Versioned for neocortex_options {}
-// SAFETY: see the definition.
-unsafe impl Versioned for neocortex_lock_ops {}
-
-/// Copies a structure that was compiled against this or another version of the header.
-///
-/// # Safety
-/// Valid for as many bytes as its first field says, and at least for that field.
-pub(super) unsafe fn read_versioned<T: Versioned>(
-    key: i32,
-    given: *const c_void,
-    what: &str,
-) -> CortexResult<T> {
-    // SAFETY: the caller's promise; unaligned, for that costs nothing here.
-    let size = unsafe { given.cast::<usize>().read_unaligned() };
-    if size < size_of::<T>() {
-        let detail = format!("{what}: struct_size {size} is less than {}", size_of::<T>());
-        return Err(CortexError::invalid(key, detail));
-    }
-    // SAFETY: the caller's promise.
-    let bytes = unsafe { std::slice::from_raw_parts(given.cast::<u8>(), size) };
-    if bytes[size_of::<T>()..].iter().any(|&byte| byte != 0) {
-        let detail = "a structure has fields that this version of the library does not know";
-        return Err(CortexError::Unsupported { key, detail });
-    }
-    // SAFETY: `size_of::<T>()` bytes are there; Versioned says what they may be.
-    Ok(unsafe { given.cast::<T>().read_unaligned() })
-}
 
 /// What the options say, in the core's terms.
 pub(super) struct Request {

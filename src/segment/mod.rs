@@ -5,11 +5,15 @@
 //! protocol, whatever the lock, because optimistic readers and observers depend on the counters.
 //! Waiters are woken after the lock is released and a SeqCst fence.
 
+pub(crate) mod find;
 mod guard;
 mod kind;
 pub(crate) mod open;
 mod options;
+mod read;
+pub(crate) mod removal;
 mod wait;
+mod write;
 
 pub(crate) use guard::Payload;
 pub use guard::{ReadGuard, WriteGuard};
@@ -18,17 +22,14 @@ pub(crate) use kind::check_size;
 pub(crate) use kind::{Kind, Typed};
 pub use options::SegmentOptions;
 
-use crate::commit::{Begun, CommitLine, Ledger, Lines, RangeLine};
-use crate::copy;
+use crate::commit::{CommitLine, Ledger, RangeLine};
 use crate::error::{CortexError, CortexResult, Leftover};
 use crate::participants::Id;
-use crate::primitive::{fence, Ordering};
-use crate::signal;
+use crate::primitive::Ordering;
 use crate::site::{Site, Wait};
 use crate::sync::{Access, CortexSync, SeqLock};
+use crate::sys::fork;
 use crate::sys::shm;
-use crate::sys::{address, fork};
-use bytemuck::NoUninit;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -133,12 +134,6 @@ impl Slots {
         self.at(self.ledger().slot(commit))
     }
 }
-
-/// How often an optimistic read is tried before it asks writers to pause.
-const ATTEMPTS: u32 = 4;
-
-/// And before it gives up or sleeps. Measured with a publisher that never pauses: 22 at every size.
-const ENOUGH_ATTEMPTS: u32 = 64;
 
 impl<L: CortexSync> Segment<L> {
     /// Creates a zero-filled segment with default options: see [`SegmentOptions::create`].
@@ -310,242 +305,6 @@ impl<L: CortexSync> Segment<L> {
         CortexError::Poisoned { key: self.key() }
     }
 
-    // Reading.
-
-    /// Copies the bytes from `offset` on into `buffer`: all from one commit.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where the range leaves the segment; `Timeout`, `Interrupted`, `Poisoned`,
-    /// and whatever the lock fails with. The buffer's contents are then unspecified.
-    #[inline]
-    pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
-        self.check_range(offset, buffer.len())?;
-        // SAFETY: the range was checked, and the buffer is exclusively ours.
-        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), Limit::Handle) }
-    }
-
-    /// [`Segment::read_at`] that never waits: `Timeout` where it would have to.
-    ///
-    /// # Errors
-    /// As [`Segment::read_at`].
-    pub fn try_read_at(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
-        self.check_range(offset, buffer.len())?;
-        // SAFETY: as in `read_at`.
-        unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), Limit::Never) }
-    }
-
-    /// # Safety
-    /// The range is within the segment, and `buffer` is valid for `length` bytes.
-    #[inline]
-    pub(crate) unsafe fn load(
-        &self,
-        offset: usize,
-        buffer: *mut u8,
-        length: usize,
-        limit: Limit,
-    ) -> CortexResult<()> {
-        // SAFETY: any slot is valid for the checked range; the copy is racy by design.
-        let copy = |slot: *mut u8| unsafe { copy::load(slot.add(offset), buffer, length) };
-        self.read_with(limit, copy)
-    }
-
-    /// Reads by `copy`, which is given the slot of the last commit, as often as it takes: its last
-    /// result is from one commit.
-    #[inline]
-    pub(crate) fn read_with<R>(
-        &self,
-        limit: Limit,
-        copy: impl Fn(*mut u8) -> R,
-    ) -> CortexResult<R> {
-        if self.lock.is_optimistic() {
-            match self
-                .slots
-                .ledger()
-                .snapshot(|commit| copy(self.slots.of(commit)))
-            {
-                Some(result) => Ok(result),
-                None => self.read_overtaken(limit, copy),
-            }
-        } else {
-            self.take_read(limit)?;
-            self.read_locked(copy)
-        }
-    }
-
-    /// Reads and releases.
-    fn read_locked<R>(&self, copy: impl Fn(*mut u8) -> R) -> CortexResult<R> {
-        let ledger = self.slots.ledger();
-        let is_poisoned = self.slots.count == 1 && ledger.is_unfinished();
-        let result = (!is_poisoned).then(|| copy(self.slots.of(ledger.committed())));
-        self.lock.release(Access::Read)?;
-        result.ok_or_else(|| self.poisoned())
-    }
-
-    /// A reader whom writers overtook: asks them to pause, tries the lock, and waits in between.
-    #[cold]
-    fn read_overtaken<R>(&self, limit: Limit, copy: impl Fn(*mut u8) -> R) -> CortexResult<R> {
-        let wait = self.wait(limit);
-        let interrupts = self.site.interrupts_seen();
-        let want = &self.site.view.signal().want;
-        let (key, operation) = (self.key(), "read");
-        let mut pause = Duration::from_micros(10);
-        for attempt in 0_u32.. {
-            if let Some(result) = self
-                .slots
-                .ledger()
-                .snapshot(|commit| copy(self.slots.of(commit)))
-            {
-                return Ok(result);
-            }
-            if attempt < ATTEMPTS {
-                crate::primitive::spin();
-                continue;
-            }
-            want.store(1, Ordering::Relaxed);
-            match self.lock.read_lock(Wait::Never) {
-                Ok(()) => return self.read_locked(copy),
-                Err(CortexError::Timeout { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            // With two slots and more the publisher's pause comes soon after the request, so that
-            // even a read that must not wait gets through. In place there is nothing to read until the
-            // writer is done.
-            if self.slots.count > 1 && attempt < ENOUGH_ATTEMPTS {
-                continue;
-            }
-            if self.site.was_interrupted(interrupts) {
-                return Err(CortexError::Interrupted { key, operation });
-            }
-            let left = wait.left();
-            if left == Some(Duration::ZERO) {
-                break;
-            }
-            address::sleep(left.map_or(pause, |left| pause.min(left)));
-            pause = (pause * 2).min(Duration::from_millis(1));
-        }
-        Err(CortexError::Timeout { key, operation })
-    }
-
-    // Writing.
-
-    /// Replaces the bytes from `offset` on by `data`, in one commit. Costs what it changes.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where the range leaves the segment; `Timeout`, `Interrupted`, `Busy`,
-    /// `Poisoned`, `Removed`, and whatever the lock fails with.
-    #[inline]
-    pub fn write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
-        self.check_range(offset, data.len())?;
-        // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Handle) }
-    }
-
-    /// [`Segment::write_at`] that never waits: `Timeout` where it would have to.
-    ///
-    /// # Errors
-    /// As [`Segment::write_at`].
-    pub fn try_write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
-        self.check_range(offset, data.len())?;
-        // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Never) }
-    }
-
-    /// # Safety
-    /// The range is within the segment, and `data` is valid for `length` bytes.
-    #[inline]
-    pub(crate) unsafe fn store(
-        &self,
-        offset: usize,
-        data: *const u8,
-        length: usize,
-        limit: Limit,
-    ) -> CortexResult<()> {
-        if length == 0 {
-            return Ok(());
-        }
-        // SAFETY: the slot is valid for the checked range, and ours to write between begin and
-        // commit; optimistic readers copy racily.
-        let copy = |slot: *mut u8| unsafe { copy::store(data, slot.add(offset), length) };
-        let is_whole = length == self.slots.size;
-        let changed = if is_whole {
-            Lines::WHOLE
-        } else {
-            Lines::covering(offset, length)
-        };
-        self.write_with(limit, is_whole, changed, copy)
-    }
-
-    /// Writes by `copy`, which is given the slot: all of it, if `is_whole`.
-    #[inline]
-    pub(crate) fn write_with(
-        &self,
-        limit: Limit,
-        is_whole: bool,
-        changed: Lines,
-        copy: impl FnOnce(*mut u8),
-    ) -> CortexResult<()> {
-        self.take_write(limit)?;
-        let begun = self.begin_write(is_whole)?;
-        copy(self.slots.of(begun.commit));
-        self.slots.ledger().commit(begun, changed);
-        self.release_write()?;
-        self.wake_waiters();
-        Ok(())
-    }
-
-    /// Begins a commit under the write lock, and brings its slot up to date unless all of it will be
-    /// written. On an error the lock is released.
-    #[inline]
-    fn begin_write(&self, is_whole: bool) -> CortexResult<Begun> {
-        let ledger = self.slots.ledger();
-        if !is_whole && self.slots.count == 1 && ledger.is_unfinished() {
-            self.lock.release(Access::Write)?;
-            return Err(self.poisoned());
-        }
-        let begun = ledger.begin();
-        if !is_whole && self.slots.count > 1 {
-            self.catch_up(begun);
-        }
-        Ok(begun)
-    }
-
-    /// Copies what the slot of this commit has missed from the slot of the last.
-    fn catch_up(&self, begun: Begun) {
-        let ledger = self.slots.ledger();
-        let range = ledger.missed(begun).bytes(self.slots.size);
-        let from = self.slots.of(begun.commit.wrapping_sub(1));
-        let to = self.slots.of(begun.commit);
-        // SAFETY: two different slots (the layout has at least two), each valid for `size` bytes,
-        // of which the range is a part (Lines::bytes).
-        unsafe { copy::transfer(from.add(range.start), to.add(range.start), range.len()) };
-    }
-
-    #[inline]
-    fn release_write(&self) -> CortexResult<()> {
-        self.lock.release(Access::Write)?;
-        if !L::RELEASE_IS_FENCE {
-            fence(Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    /// Wakes those who wait for a commit. The caller has passed a SeqCst fence since it.
-    #[inline]
-    fn wake_waiters(&self) {
-        let line = self.site.view.signal();
-        if signal::is_awaited(line) {
-            self.wake_waiters_slow();
-        }
-    }
-
-    #[cold]
-    fn wake_waiters_slow(&self) {
-        let line = self.site.view.signal();
-        if signal::announce(line) {
-            address::wake_all(&line.signal);
-        }
-    }
-
     /// Takes the lock for reading; who this process then is.
     #[inline]
     fn take_read(&self, limit: Limit) -> CortexResult<Id> {
@@ -583,68 +342,6 @@ impl<L: CortexSync> Segment<L> {
         }
     }
 
-    /// Replaces the whole value by what `change` makes of the current one, under the write lock. If
-    /// `change` fails or panics, nothing has happened, in any layout.
-    pub(crate) fn update_with<T: NoUninit, R>(
-        &self,
-        change: impl FnOnce(*const u8) -> CortexResult<(T, R)>,
-    ) -> CortexResult<R> {
-        /// Releases what was taken, on a panic too.
-        struct Release<'a, L: CortexSync>(&'a Segment<L>, Id);
-        impl<L: CortexSync> Drop for Release<'_, L> {
-            fn drop(&mut self) {
-                // A child forked within `change` holds nothing.
-                if self.0.site.claimed() != Some(self.1) {
-                    return;
-                }
-                if let Err(error) = self.0.release_write() {
-                    tracing::error!(key = self.0.key(), %error, "ending an update");
-                }
-            }
-        }
-        let me = self.take_write(Limit::Handle)?;
-        let release = Release(self, me);
-        let ledger = self.slots.ledger();
-        if self.slots.count == 1 && ledger.is_unfinished() {
-            return Err(self.poisoned());
-        }
-        let (value, result) = change(self.slots.of(ledger.committed()))?;
-        if self.site.claimed() != Some(me) {
-            let detail = "the update began before the fork and belongs to the parent";
-            return Err(CortexError::Busy {
-                key: self.key(),
-                detail,
-            });
-        }
-        // Nothing was begun until here, so that a failed `change` leaves no unfinished commit.
-        let begun = ledger.begin();
-        let bytes = bytemuck::bytes_of(&value);
-        // SAFETY: the slot is valid for `size` bytes and ours between begin and commit.
-        unsafe {
-            let slot = self.slots.of(begun.commit);
-            copy::store(bytes.as_ptr(), slot, bytes.len().min(self.slots.size));
-        }
-        ledger.commit(begun, Lines::WHOLE);
-        drop(release);
-        self.wake_waiters();
-        Ok(result)
-    }
-
-    /// Declares an unfinished write in place finished, with whatever bytes are there. Nothing to do
-    /// in the other layouts.
-    ///
-    /// # Errors
-    /// Those of taking the lock for writing.
-    pub fn clear_poison(&self) -> CortexResult<()> {
-        self.take_write(Limit::Handle)?;
-        if self.slots.count == 1 && self.slots.ledger().is_unfinished() {
-            self.slots.ledger().heal();
-        }
-        self.release_write()?;
-        self.wake_waiters();
-        Ok(())
-    }
-
     /// Drops the handle and says what went wrong, which a plain drop can only log.
     ///
     /// # Errors
@@ -671,9 +368,9 @@ impl<L: CortexSync> Segment<L> {
         let mut removal = Ok(());
         if is_owner {
             let mapping = &self.site.view.mapping;
-            open::mark_removed(mapping);
+            removal::mark_removed(mapping);
             if let Err(failure) = shm::remove(mapping.id()) {
-                if !open::is_gone(failure.errno()) {
+                if !find::is_gone(failure.errno()) {
                     use crate::error::Attempt;
                     removal = Err(failure)
                         .attempt("remove", self.key())
