@@ -311,6 +311,18 @@ impl Site {
         crate::sync::held::Place(epoch | self.number & !NOBODY)
     }
 
+    /// Whether this is the process to which a place given by [`Site::place`] belongs.
+    #[inline]
+    pub(crate) fn is_here(&self, place: crate::sync::held::Place) -> bool {
+        place.is_of(self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// Where the epoch of this process stands.
+    #[inline]
+    pub(crate) fn epoch(&self) -> &'static AtomicU32 {
+        self.epoch
+    }
+
     /// Notes that this thread now holds the owner word through this handle.
     #[inline]
     pub(crate) fn hold(&self) {

@@ -88,11 +88,11 @@ impl Board {
         match turn {
             Whole => {
                 (0..WORDS).for_each(|word| write(word, new));
-                ledger.commit(begun, Lines::WHOLE);
+                ledger.commit(begun.commit, Lines::WHOLE);
             }
             Part(word) => {
                 write(word, new);
-                ledger.commit(begun, Lines::covering(word * LINE, LINE));
+                ledger.commit(begun.commit, Lines::covering(word * LINE, LINE));
             }
             GiveUp => {
                 write(0, RUBBISH);

@@ -8,13 +8,14 @@
 //! A guard belongs to the thread and the process that took it. In a forked child an inherited guard
 //! is void: dropping it releases nothing, because the holder's id is not the child's.
 
-use super::{Limit, Segment};
+use super::{Limit, Segment, Slots};
 use crate::commit::{Begun, Lines};
 use crate::error::{CortexError, CortexResult};
 use crate::participants::Id;
-use crate::primitive::Ordering;
+use crate::primitive::{AtomicU32, Ordering};
 use crate::signal;
-use crate::sync::{held, Access, CortexSync};
+use crate::sync::held::{self, Place};
+use crate::sync::{Access, CortexSync};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -32,6 +33,7 @@ pub unsafe trait Payload {
 
 // SAFETY: exactly the bytes given; every byte is a value.
 unsafe impl Payload for [u8] {
+    #[inline]
     fn at(first: NonNull<u8>, size: usize) -> NonNull<Self> {
         NonNull::slice_from_raw_parts(first, size)
     }
@@ -40,6 +42,7 @@ unsafe impl Payload for [u8] {
 // SAFETY: a cortex of T is attached only where the size is T's; AnyBitPattern says that every
 // content is a value.
 unsafe impl<T: bytemuck::AnyBitPattern> Payload for T {
+    #[inline]
     fn at(first: NonNull<u8>, _size: usize) -> NonNull<Self> {
         first.cast()
     }
@@ -51,6 +54,8 @@ pub struct ReadGuard<'a, T: Payload + ?Sized, L: CortexSync> {
     segment: &'a Segment<L>,
     value: NonNull<T>,
     me: Id,
+    /// Of the process that took it.
+    place: Place,
     /// A guard ends on the thread that began it.
     _not_send: PhantomData<*const ()>,
 }
@@ -62,13 +67,28 @@ pub struct ReadGuard<'a, T: Payload + ?Sized, L: CortexSync> {
 pub struct WriteGuard<'a, T: Payload + ?Sized, L: CortexSync> {
     segment: &'a Segment<L>,
     value: NonNull<T>,
-    me: Id,
-    begun: Begun,
+    /// Of the process that took it.
+    place: Place,
+    /// The segment's, at hand: a loop that publishes keeps them in registers, where it would have to load
+    /// the segment's again after every commit.
+    slots: Slots,
+    epoch: &'static AtomicU32,
+    /// The commit that has begun.
+    commit: u64,
+    /// What was marked: none is all. All from the start where the slot did not hold the current value
+    /// when this commit began, so that marks change nothing.
     changed: Lines,
-    /// Whether the slot held the current value when this commit began, so that marks are to be
-    /// believed.
-    is_current: bool,
     _not_send: PhantomData<*const ()>,
+}
+
+impl Slots {
+    /// A slot as the payload it holds.
+    #[inline]
+    fn payload<T: Payload + ?Sized>(&self, commit: u64) -> NonNull<T> {
+        let first = self.of(commit);
+        // SAFETY: a slot is in the mapping, whose base is not null.
+        T::at(unsafe { NonNull::new_unchecked(first) }, self.size)
+    }
 }
 
 impl<L: CortexSync> Segment<L> {
@@ -90,10 +110,9 @@ impl<L: CortexSync> Segment<L> {
     }
 
     /// A slot as the payload it holds.
+    #[inline]
     fn payload<T: Payload + ?Sized>(&self, commit: u64) -> NonNull<T> {
-        let first = self.slots.of(commit);
-        // SAFETY: a slot is in the mapping, whose base is not null.
-        T::at(unsafe { NonNull::new_unchecked(first) }, self.slots.size)
+        self.slots.payload(commit)
     }
 }
 
@@ -101,17 +120,17 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
         let me = segment.take_read(Limit::Handle)?;
-        let ledger = segment.slots.ledger();
-        if segment.slots.count == 1 && ledger.is_unfinished() {
-            segment.lock.release(Access::Read)?;
-            return Err(segment.poisoned());
+        if segment.slots.count == 1 {
+            segment.refuse_unfinished()?;
         }
-        held::add(segment.site.place());
-        let value = segment.payload(ledger.committed());
+        let place = segment.site.place();
+        held::add(place);
+        let value = segment.payload(segment.slots.ledger().committed());
         Ok(Self {
             segment,
             value,
             me,
+            place,
             _not_send: PhantomData,
         })
     }
@@ -126,10 +145,10 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
 
     #[inline]
     fn finish(&mut self) -> CortexResult<()> {
-        if self.segment.site.claimed() != Some(self.me) {
+        if !self.segment.site.is_here(self.place) {
             return Ok(());
         }
-        held::remove(self.segment.site.place());
+        held::remove(self.place);
         self.segment.lock.release_read(self.me.0)
     }
 }
@@ -149,7 +168,7 @@ impl<T: Payload + ?Sized, L: CortexSync> Drop for ReadGuard<'_, T, L> {
     #[inline]
     fn drop(&mut self) {
         if let Err(error) = self.finish() {
-            tracing::error!(key = self.segment.key(), %error, "ending a read guard");
+            unheard(self.segment.key(), &error, "ending a read guard");
         }
     }
 }
@@ -157,16 +176,18 @@ impl<T: Payload + ?Sized, L: CortexSync> Drop for ReadGuard<'_, T, L> {
 impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
-        let me = segment.take_write(Limit::Handle)?;
+        segment.take_write(Limit::Handle)?;
+        let place = segment.site.place();
         let begun = segment.begin_write(false)?;
         let value = segment.payload(begun.commit);
         Ok(Self {
             segment,
             value,
-            me,
-            begun,
+            place,
+            slots: segment.slots,
+            epoch: segment.site.epoch(),
+            commit: begun.commit,
             changed: Lines::NONE,
-            is_current: true,
             _not_send: PhantomData,
         })
     }
@@ -195,7 +216,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
             .segment
             .slots
             .ledger()
-            .commit(guard.begun, guard.changed());
+            .commit(guard.commit, guard.changed());
         guard.segment.release_write()?;
         guard.segment.wake_waiters();
         Ok(())
@@ -211,7 +232,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[inline]
     pub fn publish(&mut self) -> CortexResult<()> {
         self.publish_inner()?;
-        self.is_current = false;
+        self.changed = Lines::WHOLE;
         Ok(())
     }
 
@@ -221,35 +242,27 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     /// # Errors
     /// As [`WriteGuard::publish`].
     pub fn publish_and_refresh(&mut self) -> CortexResult<()> {
-        self.publish_inner()?;
-        self.segment.catch_up(self.begun);
-        self.is_current = true;
+        let begun = self.publish_inner()?;
+        self.segment.catch_up(begun);
+        self.changed = Lines::NONE;
         Ok(())
     }
 
     #[inline]
-    fn publish_inner(&mut self) -> CortexResult<()> {
-        self.check_mine()?;
-        let segment = self.segment;
-        if segment.slots.count == 1 {
-            let detail = "the in-place layout has one slot and cannot publish; commit instead";
-            return Err(CortexError::Unsupported {
-                key: segment.key(),
-                detail,
-            });
+    fn publish_inner(&mut self) -> CortexResult<Begun> {
+        let slots = self.slots;
+        if !self.place.is_of(self.epoch.load(Ordering::Relaxed)) || slots.count == 1 {
+            return Err(self.segment.refuse_to_publish(self.place));
         }
-        let ledger = segment.slots.ledger();
-        ledger.commit(self.begun, self.changed());
-        if signal::is_awaited_after_store(segment.site.view.signal()) {
-            segment.wake_waiters_slow();
+        let (ledger, line) = (slots.ledger(), slots.signal());
+        ledger.commit(self.commit, self.changed());
+        if signal::is_awaited_after_store(line) | (line.want.load(Ordering::Relaxed) != 0) {
+            self.segment.attend();
         }
-        if segment.site.view.signal().want.load(Ordering::Relaxed) != 0 {
-            segment.pause_for_readers();
-        }
-        self.begun = ledger.begin();
-        self.changed = Lines::NONE;
-        self.value = segment.payload(self.begun.commit);
-        Ok(())
+        let begun = ledger.begin_next(self.commit);
+        self.commit = begun.commit;
+        self.value = slots.payload(begun.commit);
+        Ok(begun)
     }
 
     /// Gives up: as dropping, but says what went wrong.
@@ -257,38 +270,90 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     /// # Errors
     /// Those of the lock's release.
     pub fn abort(self) -> CortexResult<()> {
-        std::mem::ManuallyDrop::new(self).finish()
+        let guard = std::mem::ManuallyDrop::new(self);
+        guard.segment.give_up(guard.place)
     }
 
+    #[inline]
     fn check_mine(&self) -> CortexResult<()> {
-        if self.segment.site.claimed() == Some(self.me) {
+        if self.segment.site.is_here(self.place) {
             return Ok(());
         }
-        let detail = "the guard was taken before the fork and belongs to the parent";
-        Err(CortexError::Busy {
-            key: self.segment.key(),
-            detail,
-        })
+        Err(self.segment.not_mine())
     }
 
+    #[inline]
     fn changed(&self) -> Lines {
-        if self.changed.is_empty() || !self.is_current {
+        if self.changed.is_empty() {
             Lines::WHOLE
         } else {
             self.changed
         }
     }
+}
 
-    #[inline]
-    fn finish(&mut self) -> CortexResult<()> {
-        if self.segment.site.claimed() != Some(self.me) {
-            return Ok(());
-        }
-        self.segment.lock.release(Access::Write)
-    }
+#[cold]
+fn unheard(key: i32, error: &CortexError, what: &str) {
+    tracing::error!(key, %error, "{what}");
 }
 
 impl<L: CortexSync> Segment<L> {
+    /// Refuses to show what a writer in place left half way; the lock, taken for reading, is then
+    /// released.
+    #[cold]
+    fn refuse_unfinished(&self) -> CortexResult<()> {
+        if self.slots.ledger().is_unfinished() {
+            self.lock.release(Access::Read)?;
+            return Err(self.poisoned());
+        }
+        Ok(())
+    }
+
+    /// Ends a write without a commit, unless it is the parent's.
+    fn give_up(&self, place: Place) -> CortexResult<()> {
+        if !self.site.is_here(place) {
+            return Ok(());
+        }
+        self.lock.release(Access::Write)
+    }
+
+    #[cold]
+    fn roll_back(&self, place: Place) {
+        if let Err(error) = self.give_up(place) {
+            unheard(self.key(), &error, "rolling back a write guard");
+        }
+    }
+
+    #[cold]
+    fn not_mine(&self) -> CortexError {
+        let detail = "the guard was taken before the fork and belongs to the parent";
+        CortexError::Busy {
+            key: self.key(),
+            detail,
+        }
+    }
+
+    #[cold]
+    fn refuse_to_publish(&self, place: Place) -> CortexError {
+        if !self.site.is_here(place) {
+            return self.not_mine();
+        }
+        let detail = "the in-place layout has one slot and cannot publish; commit instead";
+        CortexError::Unsupported {
+            key: self.key(),
+            detail,
+        }
+    }
+
+    /// What somebody asks of a publisher: to be woken, or to get through.
+    #[cold]
+    fn attend(&self) {
+        self.wake_waiters();
+        if self.slots.signal().want.load(Ordering::Relaxed) != 0 {
+            self.pause_for_readers();
+        }
+    }
+
     /// Lets starved readers through: about the time that one needs to copy the value.
     #[cold]
     fn pause_for_readers(&self) {
@@ -321,10 +386,11 @@ impl<T: Payload + ?Sized, L: CortexSync> DerefMut for WriteGuard<'_, T, L> {
 }
 
 impl<T: Payload + ?Sized, L: CortexSync> Drop for WriteGuard<'_, T, L> {
+    // So short that it is inlined even where a panic unwinds: a guard whose address nobody takes is kept
+    // in registers by a loop that publishes.
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Err(error) = self.finish() {
-            tracing::error!(key = self.segment.key(), %error, "rolling back a write guard");
-        }
+        self.segment.roll_back(self.place);
     }
 }
 

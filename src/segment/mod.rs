@@ -24,8 +24,10 @@ pub use options::SegmentOptions;
 
 use crate::commit::{CommitLine, Ledger, RangeLine};
 use crate::error::{CortexError, CortexResult, Leftover};
+use crate::format;
 use crate::participants::Id;
 use crate::primitive::Ordering;
+use crate::signal::SignalLine;
 use crate::site::{Site, Wait};
 use crate::sync::{Access, CortexSync, SeqLock};
 use crate::sys::fork;
@@ -81,10 +83,10 @@ pub(crate) enum Limit {
 }
 
 /// What the fast paths need, in one place, so that they follow no pointer to find it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Slots {
-    line: NonNull<CommitLine>,
-    ranges: NonNull<RangeLine>,
+    /// The mapping's base, from which the lines stand at fixed distances: one register for all three.
+    head: NonNull<u8>,
     base: NonNull<u8>,
     stride: usize,
     count: u32,
@@ -100,13 +102,32 @@ unsafe impl Sync for Slots {}
 impl Slots {
     #[inline]
     fn ledger(&self) -> Ledger<'_> {
-        // SAFETY: both point to lines of atomics in the mapping (`View::ledger`).
-        let (line, ranges) = unsafe { (self.line.as_ref(), self.ranges.as_ref()) };
+        // SAFETY: two lines of atomics, at offsets within any mapping that has a layout.
+        let (line, ranges) = unsafe {
+            (
+                self.line::<CommitLine>(format::COMMIT_OFFSET),
+                self.line::<RangeLine>(format::RANGES_OFFSET),
+            )
+        };
         Ledger {
             line,
             ranges,
             slots: self.count,
         }
+    }
+
+    #[inline]
+    fn signal(&self) -> &SignalLine {
+        // SAFETY: as in `ledger`.
+        unsafe { self.line(format::SIGNAL_OFFSET) }
+    }
+
+    /// # Safety
+    /// The offset is that of a `T` before the lock area, and `T` consists of atomics.
+    #[inline]
+    unsafe fn line<T>(&self, offset: usize) -> &T {
+        // SAFETY: the caller's promise; the segment keeps the mapping alive.
+        unsafe { self.head.add(offset).cast::<T>().as_ref() }
     }
 
     /// The first byte of a slot.
@@ -162,10 +183,8 @@ impl<L: CortexSync> Segment<L> {
 
     fn new(site: Arc<Site>, lock: L, options: &SegmentOptions) -> Self {
         let view = &site.view;
-        let ledger = view.ledger();
         let slots = Slots {
-            line: NonNull::from(ledger.line),
-            ranges: NonNull::from(ledger.ranges),
+            head: view.mapping.base(),
             // SAFETY: the slots begin within the mapping (Layout), whose base is not null.
             base: unsafe { view.mapping.base().add(view.layout.slots_offset) },
             stride: view.layout.slot_stride,

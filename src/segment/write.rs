@@ -72,7 +72,7 @@ impl<L: CortexSync> Segment<L> {
         self.take_write(limit)?;
         let begun = self.begin_write(is_whole)?;
         copy(self.slots.of(begun.commit));
-        self.slots.ledger().commit(begun, changed);
+        self.slots.ledger().commit(begun.commit, changed);
         self.release_write()?;
         self.wake_waiters();
         Ok(())
@@ -117,8 +117,7 @@ impl<L: CortexSync> Segment<L> {
     /// Wakes those who wait for a commit. The caller has passed a SeqCst fence since it.
     #[inline]
     pub(super) fn wake_waiters(&self) {
-        let line = self.site.view.signal();
-        if signal::is_awaited(line) {
+        if signal::is_awaited(self.slots.signal()) {
             self.wake_waiters_slow();
         }
     }
@@ -172,7 +171,7 @@ impl<L: CortexSync> Segment<L> {
             let slot = self.slots.of(begun.commit);
             copy::store(bytes.as_ptr(), slot, bytes.len().min(self.slots.size));
         }
-        ledger.commit(begun, Lines::WHOLE);
+        ledger.commit(begun.commit, Lines::WHOLE);
         drop(release);
         self.wake_waiters();
         Ok(result)

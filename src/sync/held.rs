@@ -13,6 +13,14 @@ use std::cell::{Cell, RefCell};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(pub(crate) u64);
 
+impl Place {
+    /// Whether it is of the process with this epoch.
+    #[inline]
+    pub(crate) fn is_of(self, epoch: u32) -> bool {
+        (self.0 >> 32) as u32 == epoch
+    }
+}
+
 thread_local! {
     /// The place of the guards counted here, and how many; 0 is none.
     static FIRST: (Cell<u64>, Cell<u32>) = const { (Cell::new(0), Cell::new(0)) };
