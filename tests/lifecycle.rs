@@ -25,38 +25,6 @@ fn errno<T: std::fmt::Debug>(result: CortexResult<T>) -> (i32, String) {
     )
 }
 
-#[test]
-fn what_is_left_behind_fails_a_test() {
-    for leave in [
-        |key| {
-            drop(
-                CortexBuilder::new(1_u8)
-                    .key(key)
-                    .persist()
-                    .create()
-                    .unwrap(),
-            )
-        },
-        |key| {
-            drop(
-                CortexBuilder::new(1_u8)
-                    .key(key)
-                    .persist()
-                    .create()
-                    .unwrap(),
-            );
-            remove_segment(segment_id(key).unwrap());
-        },
-    ] {
-        let result = std::panic::catch_unwind(|| {
-            let kernel = Kernel::new();
-            leave(kernel.key());
-        });
-        let words = *result.unwrap_err().downcast::<String>().unwrap();
-        assert!(words.starts_with("left behind in the kernel"), "{words}");
-    }
-}
-
 // ---- The ordinary life -----------------------------------------------------------------------
 
 #[test]

@@ -180,7 +180,7 @@ races! {
 
 #[test]
 fn reader_beside_a_publisher_never_sees_a_torn_value() {
-    for slots in [2, 3] {
+    for slots in [2, 3, 8] {
         race::<SeqLock>(slots, &["role_publish", "role_read", "role_observe"]);
     }
 }

@@ -1,0 +1,86 @@
+//! Semaphore sets whose segment is gone: `reclaim` takes them away, and the tests' guard notices them.
+//!
+//! In a file of their own, one at a time: every `reclaim` takes away every orphan.
+
+mod common;
+
+use common::{remove_segment, segment_id, sets_of, Child, Kernel, Role};
+use neocortex::{inspect, Cortex, CortexBuilder};
+use std::sync::{Mutex, PoisonError};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn reclaim_takes_the_semaphores_of_whom_nobody_outlived() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let kernel = Kernel::new();
+    let key = kernel.key();
+    let owner = CortexBuilder::new(1_u8).key(key).create().unwrap();
+    let id = segment_id(key).unwrap();
+    let mut child = Child::spawn("role_attach_and_stay", &[&key]);
+    child.expect("attached");
+    drop(owner);
+    assert_eq!(sets_of(id).len(), 1, "the child lives");
+    inspect::reclaim(key).unwrap();
+    assert_eq!(sets_of(id).len(), 1, "the child still lives");
+    child.kill();
+    assert_eq!(
+        sets_of(id).len(),
+        1,
+        "so that there is something to reclaim"
+    );
+    inspect::reclaim(key).unwrap();
+    assert!(sets_of(id).is_empty());
+}
+
+#[test]
+fn role_attach_and_stay() {
+    let Some(role) = Role::of("role_attach_and_stay") else {
+        return;
+    };
+    let _cortex: Cortex<u8> = Cortex::attach(role.key()).unwrap();
+    role.say("attached");
+    role.listen();
+}
+
+/// Runs a test that leaves something; what its guard says.
+fn complaint(leave: fn(i32)) -> String {
+    let result = std::panic::catch_unwind(|| {
+        let kernel = Kernel::new();
+        leave(kernel.key());
+    });
+    *result
+        .expect_err("nobody noticed")
+        .downcast()
+        .expect("a message")
+}
+
+#[test]
+fn what_is_left_behind_fails_a_test() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let persist = |key| {
+        drop(
+            CortexBuilder::new(1_u8)
+                .key(key)
+                .persist()
+                .create()
+                .unwrap(),
+        )
+    };
+    let words = complaint(persist);
+    assert!(words.starts_with("left behind in the kernel"), "{words}");
+    let words = complaint(|key| {
+        drop(
+            CortexBuilder::new(1_u8)
+                .key(key)
+                .persist()
+                .create()
+                .unwrap(),
+        );
+        remove_segment(segment_id(key).unwrap());
+    });
+    assert!(
+        words.contains("semaphore sets without a segment"),
+        "{words}"
+    );
+}
