@@ -3,7 +3,7 @@
 
 use super::mortal::{live, AtomicU64};
 use super::{explore, explore_deaths};
-use crate::commit::{CommitLine, Ledger, Lines, RangeLine};
+use crate::commit::{Begun, CommitLine, Ledger, Lines, RangeLine};
 use crate::format::LINE;
 use crate::primitive::Ordering::Relaxed;
 use loom::sync::Arc;
@@ -27,8 +27,12 @@ enum Turn {
     Part(usize),
     /// Writes one word and gives up.
     GiveUp,
+    /// Publishes both words twice, and gives up the commit that it has then begun.
+    Publish,
+    /// Publishes one word, brings the next slot up to date, and commits the other.
+    Refresh,
 }
-use Turn::{GiveUp, Part, Whole};
+use Turn::{GiveUp, Part, Publish, Refresh, Whole};
 
 struct Board {
     line: CommitLine,
@@ -70,33 +74,62 @@ impl Board {
         self.copy(ledger.slot(ledger.committed()))
     }
 
-    /// One turn under the lock, as `Segment::write_with` and a guard do it; every word it writes is
-    /// the commit's number plus `who`. Returns what it commits.
+    fn write(&self, commit: u64, word: usize, value: u64) {
+        self.slots[self.ledger().slot(commit)][word].store(value, Relaxed);
+    }
+
+    /// As `Segment::catch_up`.
+    fn catch_up(&self, begun: Begun) {
+        let ledger = self.ledger();
+        let missed = ledger.missed(begun).bytes(WORDS * LINE);
+        let from = self.copy(ledger.slot(begun.commit - 1));
+        for word in missed.start / LINE..missed.end / LINE {
+            self.write(begun.commit, word, from[word]);
+        }
+    }
+
+    /// Writes both words and commits.
+    fn whole(&self, commit: u64, who: u64) {
+        (0..WORDS).for_each(|word| self.write(commit, word, commit + who));
+        self.ledger().commit(commit, Lines::WHOLE);
+    }
+
+    /// Writes one word of a slot that is up to date, and commits.
+    fn part(&self, commit: u64, word: usize, who: u64) {
+        self.write(commit, word, commit + who);
+        let changed = Lines::covering(word * LINE, LINE);
+        self.ledger().commit(commit, changed);
+    }
+
+    /// One turn under the lock, as `Segment::write_with` and a guard take it; every word it writes is
+    /// the commit's number plus `who`.
     fn turn(&self, turn: Turn, who: u64) {
         let ledger = self.ledger();
         let begun = ledger.begin();
-        let slot = &self.slots[ledger.slot(begun.commit)];
-        let write = |word: usize, value| slot[word].store(value, Relaxed);
-        if !matches!(turn, Whole) && self.slots.len() > 1 {
-            let missed = ledger.missed(begun).bytes(WORDS * LINE);
-            let from = self.copy(ledger.slot(begun.commit - 1));
-            for word in missed.start / LINE..missed.end / LINE {
-                write(word, from[word]);
-            }
+        let commit = begun.commit;
+        if !matches!(turn, Whole | Publish) && self.slots.len() > 1 {
+            self.catch_up(begun);
         }
-        let new = begun.commit + who;
         match turn {
-            Whole => {
-                (0..WORDS).for_each(|word| write(word, new));
-                ledger.commit(begun.commit, Lines::WHOLE);
-            }
-            Part(word) => {
-                write(word, new);
-                ledger.commit(begun.commit, Lines::covering(word * LINE, LINE));
-            }
+            Whole => self.whole(commit, who),
+            Part(word) => self.part(commit, word, who),
             GiveUp => {
-                write(0, RUBBISH);
+                self.write(commit, 0, RUBBISH);
                 self.give_up();
+            }
+            Publish => {
+                self.whole(commit, who);
+                let second = ledger.begin_next(commit).commit;
+                self.whole(second, who);
+                let third = ledger.begin_next(second).commit;
+                self.write(third, 0, RUBBISH);
+                self.give_up();
+            }
+            Refresh => {
+                self.part(commit, 0, who);
+                let next = ledger.begin_next(commit);
+                self.catch_up(next);
+                self.part(next.commit, 1, who);
             }
         }
     }
@@ -111,17 +144,24 @@ impl Board {
     }
 }
 
-/// The value of each commit, after these turns from this commit on.
+/// Adds the values that these turns commit, after those committed before.
 fn expect(values: &mut Vec<Value>, turns: &[Turn], who: u64) {
     for turn in turns {
-        let mut value = *values.last().unwrap();
-        let new = values.len() as u64 + who;
-        match *turn {
-            Whole => value = [new; WORDS],
-            Part(word) => value[word] = new,
-            GiveUp => continue,
+        let commits: &[Turn] = match turn {
+            Whole | Part(_) => std::slice::from_ref(turn),
+            GiveUp => &[],
+            Publish => &[Whole, Whole],
+            Refresh => &[Part(0), Part(1)],
+        };
+        for commit in commits {
+            let mut value = *values.last().unwrap();
+            let new = values.len() as u64 + who;
+            match *commit {
+                Part(word) => value[word] = new,
+                _ => value = [new; WORDS],
+            }
+            values.push(value);
         }
-        values.push(value);
     }
 }
 
@@ -189,10 +229,29 @@ fn partial_writes_equal_whole_ones() {
     overtake(3, 1, &[Whole, Part(1), GiveUp, Part(0)]);
 }
 
+#[test]
+fn publishing_tears_nothing() {
+    overtake(2, 2, &[Publish, Whole]);
+    overtake(2, 1, &[Publish, Part(1)]);
+    overtake(2, 1, &[Part(1), Refresh, Part(0)]);
+    overtake(3, 1, &[Publish, Refresh]);
+}
+
 /// A writer dies before any one of its stores, and another goes on, while a reader makes an attempt.
 fn succeed(slots: u32, first: &'static [Turn], second: &'static [Turn]) {
+    succeed_after(&[], slots, first, second);
+}
+
+/// The same on a board on which these turns were taken.
+fn succeed_after(
+    earlier: &'static [Turn],
+    slots: u32,
+    first: &'static [Turn],
+    second: &'static [Turn],
+) {
     explore_deaths(Some(2), move |steps| {
         let board = Board::new(slots);
+        earlier.iter().for_each(|&turn| board.turn(turn, 0));
         let other = Arc::clone(&board);
         // The second comes after the first by the owner word, in production (`models::owner`).
         let writers = thread::spawn(move || {
@@ -205,7 +264,9 @@ fn succeed(slots: u32, first: &'static [Turn], second: &'static [Turn]) {
             let lived = lived.join().unwrap();
             let committed = other.ledger().committed() as usize;
             let mut values = vec![[0; WORDS]];
-            expect(&mut values, &first[..committed], 0);
+            expect(&mut values, earlier, 0);
+            expect(&mut values, first, 0);
+            values.truncate(committed + 1);
             if slots > 1 {
                 let before = other.value();
                 assert_eq!(before, values[committed], "the last commit did not stand");
@@ -239,4 +300,16 @@ fn a_writer_that_dies_at_any_step_with_two_slots() {
 #[test]
 fn a_writer_that_dies_at_any_step_with_three_slots() {
     succeed(3, &[Part(0), Part(1)], &[Part(1), Part(0)]);
+}
+
+#[test]
+fn a_publisher_that_dies_at_any_step() {
+    succeed(2, &[Publish], &[Part(0)]);
+    succeed(2, &[Part(1), Refresh], &[Part(0)]);
+}
+
+/// After more commits than there are records, so that one left out would show an old one.
+#[test]
+fn a_commit_is_never_without_its_range() {
+    succeed_after(&[Part(0); 8], 2, &[Part(1)], &[Part(0)]);
 }

@@ -223,6 +223,12 @@ impl World for Participant<'_> {
         false
     }
 
+    fn look_again(&mut self) -> CortexResult<()> {
+        // Loom would let a load that is repeated without end be old without end.
+        loom::thread::yield_now();
+        Ok(())
+    }
+
     fn sleep(&mut self, word: &AtomicU32, value: u32) -> CortexResult<()> {
         match &mut self.sleep {
             Sleep::UntilWoken => self.kernel.sleep(word, value),

@@ -17,12 +17,16 @@
 //!
 //! `.ci/loom-bites` weakens the source in one place at a time and shows that a model then fails.
 //!
-//! The deeper models are bounded to a few preemptions, to end within seconds.
+//! The larger models are bounded to a few preemptions, to end within seconds; `LOOM_MAX_PREEMPTIONS=5`
+//! in the environment takes them further, in hours.
 //!
-//! What loom cannot show: what takes 2¹⁸ tenancies of one slot (why a new tenant settles before it
-//! raises the generation, see [`crate::sync`]'s owner word, is argued there); it takes `SeqCst` accesses for `AcqRel` (its fences are right), knows no
-//! load that is older than program order allows (load buffering), and keeps the last seven stores of
-//! each atomic.
+//! What loom cannot show:
+//!
+//! * It takes `SeqCst` accesses for `AcqRel`; its fences are right, and the algorithms rely on them.
+//! * It knows no load that sees what is stored later in program order (load buffering).
+//! * It keeps the last seven stores of each atomic, and remembers one last access (see [`mortal`]).
+//! * What takes 2¹⁸ tenancies of one slot: why a new tenant settles before it raises the generation,
+//!   and a thief claims before it frees a word that it has seen, is argued in `sync::owner`.
 
 #[cfg(test)]
 mod commit;
@@ -36,11 +40,13 @@ mod rwlock;
 #[cfg(test)]
 mod signal;
 
-/// Explores every interleaving with at most `preemptions` preemptions; `None` is all.
+/// Explores every interleaving with at most `preemptions` preemptions (or `LOOM_MAX_PREEMPTIONS`, if that
+/// is more); `None` is all.
 #[cfg(test)]
 fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions;
+    let asked = builder.preemption_bound.unwrap_or(0);
+    builder.preemption_bound = preemptions.map(|bound| bound.max(asked));
     builder.max_branches = 5_000;
     builder.check(model);
 }

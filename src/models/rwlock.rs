@@ -123,7 +123,7 @@ fn a_reader_that_has_just_joined_is_not_overlooked() {
 
 #[test]
 fn a_reader_that_dies_at_any_step_does_not_keep_a_writer_out() {
-    explore_deaths(Some(4), |steps| {
+    explore_deaths(Some(3), |steps| {
         let guarded = Guarded::new();
         let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
         let other = Arc::clone(&guarded);
@@ -141,7 +141,7 @@ fn a_reader_that_dies_at_any_step_does_not_keep_a_writer_out() {
 
 #[test]
 fn a_writer_that_dies_at_any_step_does_not_keep_a_reader_out() {
-    explore_deaths(Some(4), |steps| {
+    explore_deaths(Some(3), |steps| {
         let guarded = Guarded::new();
         let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
         let other = Arc::clone(&guarded);
@@ -154,5 +154,44 @@ fn a_writer_that_dies_at_any_step_does_not_keep_a_reader_out() {
         let mut me = Participant::new(&guarded.kernel, ids[1], Sleep::Naps).waking_all();
         assert!(guarded.read(&mut me).unwrap() <= 1);
         mortal.join().unwrap()
+    });
+}
+
+#[test]
+fn two_readers_are_in_together() {
+    explore(None, || {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let line = |slot: usize| &guarded.kernel.lines[slot];
+        assert_eq!(shared::enter(&guarded.kernel.word, line(0)), Entry::Inside);
+        let other = Arc::clone(&guarded);
+        let reader = thread::spawn(move || {
+            let mut me = Participant::new(&other.kernel, ids[1], Sleep::Patience(0)).waking_all();
+            other.read(&mut me)
+        });
+        // This one goes on reading until the other has read.
+        assert_eq!(reader.join().unwrap(), Some(0));
+        assert!(!shared::retreat(&guarded.kernel.word, line(0)));
+    });
+}
+
+/// A reader is dead; a writer is about to forget it, when the slot has a new tenant that reads.
+#[test]
+fn the_next_tenant_of_a_dead_readers_slot_is_not_forgotten() {
+    explore(Some(4), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let mut dead = Participant::new(&guarded.kernel, ids[0], Sleep::Naps).waking_all();
+        assert!(!live(1, || assert!(guarded.read(&mut dead).is_some())));
+        let other = Arc::clone(&guarded);
+        let writer = thread::spawn(move || {
+            let mut me = Participant::new(&other.kernel, ids[1], Sleep::Naps).waking_all();
+            assert!(other.write(&mut me));
+        });
+        dead.bury();
+        let id = guarded.kernel.join(0).expect("nobody passes a reader");
+        let mut tenant = Participant::new(&guarded.kernel, id, Sleep::Naps).waking_all();
+        assert!(guarded.read(&mut tenant).unwrap() <= 1);
+        writer.join().unwrap();
     });
 }

@@ -113,3 +113,26 @@ fn both_of_two_waiters_are_woken() {
         }
     });
 }
+
+/// Of two writers the slower finds the word changed and wakes nobody: the other wakes for both.
+#[test]
+fn of_two_writers_one_wakes_for_both() {
+    explore(Some(3), || {
+        let board = Board::new();
+        // Each takes the lock for its commit, and looks for waiters after it.
+        let (first, second) = (Arc::clone(&board), Arc::clone(&board));
+        let first = thread::spawn(move || first.publish(1));
+        let second = thread::spawn(move || {
+            while second.committed.load(Ordering::Acquire) != 1 {
+                thread::yield_now();
+            }
+            second.publish(2);
+        });
+        let mut version = 0;
+        while version != 2 {
+            version = board.wait_changed(version);
+        }
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
