@@ -1,6 +1,6 @@
 //! Reading and writing beside the crate this one re-implements, `neocortex` 3.0.3: same work, one run.
 //!
-//! `cargo bench --bench against_3`. Compare the medians of one run with one another, never with those of
+//! `cargo bench -p peers --bench against_3`. Compare the medians of one run with one another, never with those of
 //! another machine or another day.
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};

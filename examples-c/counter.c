@@ -1,7 +1,8 @@
-/* counter [processes] [increments]: several processes count together, and none is lost.
+/* counter [processes] [increments]: several processes count together, and no crash spoils it.
  *
- * Creates a cortex with one 64-bit counter, starts `processes` (default 4) copies of itself that each add one
- * `increments` (default 10000) times, and checks the sum. The exit status tells: 0 when it is right.
+ * Creates a cortex with one 64-bit counter. A copy of itself is killed while it holds the counter, with a number
+ * in it that was not committed. Then `processes` (default 4) copies each add one `increments` (default 10000)
+ * times, and the sum is checked. The exit status tells: 0 when it is right.
  *
  * A read followed by a write would lose increments: two processes would read the same number. Between
  * neocortex_write_begin and neocortex_write_commit nobody else writes.
@@ -11,6 +12,7 @@
 #endif
 #include <errno.h>
 #include <neocortex.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +70,41 @@ static int count(int32_t key, long increments)
     return outcome;
 }
 
+/* Forks a child that changes the counter without committing, and kills it there. A forked child may go on using
+ * an inherited handle. */
+static int kill_one_half_way(neocortex_segment *segment)
+{
+    int ready[2];
+    char byte;
+    int status;
+    pid_t child;
+    ssize_t told;
+
+    if (pipe(ready) != 0 || (child = fork()) < 0) {
+        perror("counter");
+        return 1;
+    }
+    if (child == 0) {
+        void *value;
+
+        if (neocortex_write_begin(segment, &value) == NEOCORTEX_OK) {
+            *(uint64_t *)value = 666;
+            if (write(ready[1], "h", 1) == 1) {
+                alarm(60); /* should nobody kill it */
+                pause();
+            }
+        }
+        _exit(failed("half way"));
+    }
+    close(ready[1]);
+    told = read(ready[0], &byte, 1);
+    close(ready[0]);
+    kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return told == 1 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
@@ -92,6 +129,12 @@ int main(int argc, char **argv)
     }
     snprintf(key_text, sizeof key_text, "%ld", (long)neocortex_key(segment));
     snprintf(increments_text, sizeof increments_text, "%ld", increments);
+
+    if (kill_one_half_way(segment) != 0) {
+        neocortex_close(segment);
+        return 1;
+    }
+    printf("counter: a process that held it was killed\n");
 
     while (running < processes) {
         const pid_t child = fork();

@@ -38,11 +38,14 @@
 
 enum { TICKETS = 64 }; /* N: a power of two, so that the numbers may wrap */
 
+/* Aligned to its size on every machine; 32-bit x86 would put it at multiples of 4, where it is not atomic. */
+typedef uint64_t ticket_entry __attribute__((aligned(8)));
+
 /* In shared memory: fixed width, no pointers. */
 struct ticket_shared {
     uint32_t next;    /* the first ticket that may be free */
     uint32_t serving; /* the ticket that holds the lock, or may take it */
-    uint64_t ring[TICKETS];
+    ticket_entry ring[TICKETS];
 };
 
 /* In this process: one for each handle. */
@@ -119,7 +122,7 @@ static int take_ticket(const struct ticket_lock *lock, uint32_t me, uint32_t *ti
 {
     struct ticket_shared *shared = lock->shared;
     uint32_t next = __atomic_load_n(&shared->next, __ATOMIC_ACQUIRE);
-    uint64_t *const place = &shared->ring[next % TICKETS];
+    ticket_entry *const place = &shared->ring[next % TICKETS];
     uint64_t word = __atomic_load_n(place, __ATOMIC_ACQUIRE);
     int taken = 0;
 

@@ -82,7 +82,7 @@ enum class status : std::int32_t {
 
 /// What a status means, in English. Never null, whatever the number.
 [[nodiscard]] inline const char *status_message(int value) noexcept { return neocortex_strerror(value); }
-/// \copydoc status_message(int)
+/// What a status means, in English.
 [[nodiscard]] inline const char *status_message(status value) noexcept {
   return neocortex_strerror(static_cast<int>(value));
 }
@@ -458,6 +458,7 @@ public:
   ///
   /// \param key   Not 0, unless options::random_key() is asked for.
   /// \param size  At least 1.
+  /// \param with  How to make it.
   /// \throws error  clean_system with `EEXIST` when the key is taken, and whatever `neocortex_create` returns.
   [[nodiscard]] static segment create(std::int32_t key, std::size_t size, const options &with = options()) {
     return {detail::check(neocortex_create(key, size, &with.raw())), with.timeout_ns()};
@@ -471,7 +472,9 @@ public:
 
   /// Attaches to a segment that exists.
   ///
+  /// \param key   Its key.
   /// \param size  What it must have; 0 for whatever it has.
+  /// \param with  How to attach: schema, lock, time-out.
   /// \throws error  clean_system with `ENOENT` when there is none, not_a_cortex, layout, lock, …
   [[nodiscard]] static segment attach(std::int32_t key, std::size_t size = 0, const options &with = options()) {
     return {detail::check(neocortex_attach_with(key, size, &with.raw())), with.timeout_ns()};
@@ -503,7 +506,7 @@ public:
 
   // --- Copying ---
 
-  /// Copies the first `length` bytes out.
+  /// Copies the first `length` bytes out. What the buffer holds after a failure: neocortex_read().
   void read(void *buffer, std::size_t length) const { detail::check(neocortex_read(raw(), buffer, length)); }
   /// Copies `length` bytes out, from `offset`.
   void read_at(std::size_t offset, void *buffer, std::size_t length) const {
@@ -757,7 +760,8 @@ public:
 
   /// Makes a cortex whose bytes are zero and whose version is 0.
   ///
-  /// \param key  Not 0, unless options::random_key() is asked for.
+  /// \param key   Not 0, unless options::random_key() is asked for.
+  /// \param with  How to make it.
   [[nodiscard]] static cortex create(std::int32_t key, const options &with = options()) {
     return cortex(segment::create(key, sizeof(T), type::aligned(with)));
   }
@@ -881,7 +885,7 @@ public:
   /// \copydoc segment::is_removed
   [[nodiscard]] bool is_removed() const noexcept { return bytes_.is_removed(); }
   [[nodiscard]] neocortex::participants participants() const { return bytes_.participants(); }
-  /// \copydoc segment::operator bool
+  /// Whether there is a handle: false only after close() or being moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(bytes_); }
   /// \copydoc segment::clear_poison
   void clear_poison() { bytes_.clear_poison(); }

@@ -26,6 +26,11 @@
 //! commits that it missed, from slot `c % n`: but only if `begun == committed` on entry, for
 //! otherwise somebody has half written the slot, and all of it is copied.
 //!
+//! **The writers' own note.** Readers that look all the time keep taking the commit line away from the writer, so
+//! a writer does not load it: after a commit its number is noted on the line of the ranges ([`Ledger::commit`]),
+//! which only writers touch, and the note is taken back before the next one writes into its slot. Where
+//! there is none, somebody died, gave up or went on holding the lock, and the counters say what happened.
+//!
 //! All counters wrap, and whatever a hostile peer stores in them, a slot index is below `n`.
 
 use crate::primitive::{fence, AtomicU64, Ordering};
@@ -37,14 +42,22 @@ pub(crate) struct CommitLine {
     pub(crate) committed: AtomicU64,
 }
 
-/// For each of the last eight commits, the lines of the payload that it changed. Touched by writers
-/// only.
+/// What writers know, and nobody else touches.
 #[repr(C, align(64))]
 pub(crate) struct RangeLine {
-    ranges: [AtomicU64; 8],
+    /// The last commit, if it is finished and no other has begun; else [`UNKNOWN`].
+    last: AtomicU64,
+    /// For each of the last seven commits, the lines of the payload that it changed.
+    ranges: [AtomicU64; RANGES],
 }
 
-#[cfg(loom)]
+/// A slot misses at most one commit less than there are slots.
+const RANGES: usize = crate::format::SLOT_LIMIT as usize - 1;
+
+/// What a new segment's note says; a commit of this number is not noted.
+const UNKNOWN: u64 = 0;
+
+#[cfg(any(loom, test))]
 impl CommitLine {
     pub(crate) fn new() -> Self {
         Self {
@@ -54,10 +67,11 @@ impl CommitLine {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, test))]
 impl RangeLine {
     pub(crate) fn new() -> Self {
         Self {
+            last: AtomicU64::new(UNKNOWN),
             ranges: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -153,6 +167,19 @@ pub(crate) struct Begun {
     pub(crate) is_clean: bool,
 }
 
+impl CommitLine {
+    /// What is to be written next, by the counters alone.
+    #[cold]
+    fn next(&self) -> Begun {
+        let committed = self.committed.load(Ordering::Relaxed);
+        let begun = self.begun.load(Ordering::Relaxed);
+        Begun {
+            commit: committed.wrapping_add(1),
+            is_clean: begun == committed,
+        }
+    }
+}
+
 impl Ledger<'_> {
     /// Which slot holds this commit. Below `slots` whatever the number.
     #[inline]
@@ -166,9 +193,16 @@ impl Ledger<'_> {
         }
     }
 
+    /// The last commit. Acquire: whoever sees it sees what its writer stored before, elsewhere too.
     #[inline]
     pub(crate) fn committed(&self) -> u64 {
         self.line.committed.load(Ordering::Acquire)
+    }
+
+    /// The commit that was begun last: the committed one, or the one being written.
+    #[cfg(not(loom))]
+    pub(crate) fn begun(&self) -> u64 {
+        self.line.begun.load(Ordering::Relaxed)
     }
 
     /// Whether a write in place was begun and not finished. For the holder of the lock.
@@ -182,31 +216,21 @@ impl Ledger<'_> {
     #[inline]
     pub(crate) fn begin(&self) -> Begun {
         // Relaxed: the lock's acquire made the former holder's stores visible.
-        let committed = self.line.committed.load(Ordering::Relaxed);
-        let begun = self.line.begun.load(Ordering::Relaxed);
-        let commit = committed.wrapping_add(1);
-        self.line.begun.store(commit, Ordering::Relaxed);
+        let last = self.ranges.last.load(Ordering::Relaxed);
+        let next = if last == UNKNOWN {
+            self.line.next()
+        } else {
+            self.ranges.last.store(UNKNOWN, Ordering::Relaxed);
+            Begun {
+                commit: last.wrapping_add(1),
+                is_clean: true,
+            }
+        };
+        self.line.begun.store(next.commit, Ordering::Relaxed);
         // Pairs with the acquire fence in `snapshot`: whoever sees a store that we make into the
-        // slot from here on also sees `begun`.
+        // slot from here on also sees `begun`. And who comes after our death finds no note.
         fence(Ordering::Release);
-        Begun {
-            commit,
-            is_clean: begun == committed,
-        }
-    }
-
-    /// Step 1 of the commit after `last`, by the writer who has just made that one and still holds the
-    /// lock: nobody else has changed the counters, so they need not be read.
-    #[inline]
-    pub(crate) fn begin_next(&self, last: u64) -> Begun {
-        let commit = last.wrapping_add(1);
-        self.line.begun.store(commit, Ordering::Relaxed);
-        // As in `begin`.
-        fence(Ordering::Release);
-        Begun {
-            commit,
-            is_clean: true,
-        }
+        next
     }
 
     /// What slot `begun.commit % n` has missed since it was last written.
@@ -225,30 +249,67 @@ impl Ledger<'_> {
 
     #[inline]
     fn range(&self, commit: u64) -> &AtomicU64 {
-        &self.ranges.ranges[(commit & 7) as usize]
+        // For the layout in common use without a multiplication. Where the counter wraps, after 2^64 commits, the
+        // others' places jump.
+        let place = match self.slots {
+            2 => commit & 1,
+            _ => commit % RANGES as u64,
+        };
+        &self.ranges.ranges[place as usize]
     }
 
-    /// Step 3.
+    /// Step 3, by a writer who lets the lock go now.
     #[inline]
     pub(crate) fn commit(&self, commit: u64, changed: Lines) {
+        self.announce(commit, changed);
+        // Release: whoever dies between the two has made the commit, and no note of it.
+        self.ranges.last.store(commit, Ordering::Release);
+    }
+
+    /// Step 3, and step 1 of the next commit, by a writer who goes on holding the lock: nobody else has changed
+    /// the counters, so they need not be read, nor noted. `between` runs when the commit is there to be seen.
+    #[inline]
+    pub(crate) fn publish<R>(
+        &self,
+        commit: u64,
+        changed: Lines,
+        between: impl FnOnce() -> R,
+    ) -> (Begun, R) {
+        self.announce(commit, changed);
+        let result = between();
+        let next = Begun {
+            commit: commit.wrapping_add(1),
+            is_clean: true,
+        };
+        self.line.begun.store(next.commit, Ordering::Relaxed);
+        // As in `begin`.
+        fence(Ordering::Release);
+        (next, result)
+    }
+
+    #[inline]
+    fn announce(&self, commit: u64, changed: Lines) {
         self.range(commit).store(changed.pack(), Ordering::Relaxed);
         // Release: a reader that sees the number sees the slot; the next writer sees the range.
         self.line.committed.store(commit, Ordering::Release);
     }
 
-    /// The state of a new segment: commit 0, of which every slot but the first has missed all.
+    /// The state of a new segment: commit 0, of which every slot but the first has missed all. Nobody
+    /// looks before the segment's state is ready, and that is a release.
     pub(crate) fn initialise(&self) {
         for range in &self.ranges.ranges {
             range.store(Lines::WHOLE.pack(), Ordering::Relaxed);
         }
+        self.ranges.last.store(UNKNOWN, Ordering::Relaxed);
         self.line.begun.store(0, Ordering::Relaxed);
-        self.line.committed.store(0, Ordering::Release);
+        self.line.committed.store(0, Ordering::Relaxed);
     }
 
     /// Declares an unfinished write in place finished: the bytes stay as they are. For the holder
     /// of the lock.
     pub(crate) fn heal(&self) {
         let begun = self.line.begun.load(Ordering::Relaxed);
+        // Release: a reader that sees the number sees the bytes that the holder sees.
         self.line.committed.store(begun, Ordering::Release);
     }
 
@@ -266,100 +327,4 @@ impl Ledger<'_> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    fn line() -> (CommitLine, RangeLine) {
-        let zero = || AtomicU64::new(0);
-        (
-            CommitLine {
-                begun: zero(),
-                committed: zero(),
-            },
-            RangeLine {
-                ranges: std::array::from_fn(|_| zero()),
-            },
-        )
-    }
-
-    #[test]
-    fn missed_is_the_union_of_what_the_slot_did_not_see() {
-        for slots in 2..=8 {
-            let (line, ranges) = line();
-            let ledger = Ledger {
-                line: &line,
-                ranges: &ranges,
-                slots,
-            };
-            ledger.initialise();
-            for round in 0..40_u64 {
-                let begun = ledger.begin();
-                assert!(begun.is_clean);
-                assert_eq!(begun.commit, round + 1);
-                let missed = ledger.missed(begun);
-                if round + 1 < u64::from(slots) {
-                    assert_eq!(missed, Lines::WHOLE, "the first commit is whole");
-                } else {
-                    let first = (round + 2 - u64::from(slots)) as u32;
-                    assert_eq!(
-                        missed,
-                        Lines {
-                            first,
-                            end: round as u32 + 1
-                        }
-                    );
-                }
-                let here = round as u32 + 1;
-                ledger.commit(
-                    begun.commit,
-                    Lines {
-                        first: here,
-                        end: here + 1,
-                    },
-                );
-            }
-            ledger.begin();
-            let begun = ledger.begin();
-            assert!(!begun.is_clean);
-            assert_eq!(ledger.missed(begun), Lines::WHOLE);
-        }
-    }
-
-    #[test]
-    fn slots_stay_in_range_for_any_counter() {
-        for slots in 1..=8 {
-            let (line, ranges) = line();
-            let ledger = Ledger {
-                line: &line,
-                ranges: &ranges,
-                slots,
-            };
-            for commit in [0, 1, u64::MAX - 1, u64::MAX, 1 << 63] {
-                assert!(ledger.slot(commit) < slots as usize);
-                line.committed.store(commit, Ordering::Relaxed);
-                line.begun.store(!commit, Ordering::Relaxed);
-                let _ = ledger.snapshot(|commit| assert!(ledger.slot(commit) < slots as usize));
-            }
-        }
-    }
-
-    #[test]
-    fn lines_cover_bytes_and_never_leave_the_payload() {
-        assert_eq!(Lines::covering(63, 2), Lines { first: 0, end: 2 });
-        assert_eq!(Lines::covering(64, 64), Lines { first: 1, end: 2 });
-        assert!(Lines::covering(5, 0).is_empty());
-        assert_eq!(Lines::covering(100, 1).bytes(120), 64..120);
-        assert_eq!(Lines::WHOLE.bytes(7), 0..7);
-        assert_eq!(Lines::NONE.bytes(7), 0..0);
-        for packed in [
-            0,
-            u64::MAX,
-            0xFFFF_FFFF,
-            0xFFFF_FFFF_0000_0000,
-            0x1_0000_0009,
-        ] {
-            let range = Lines::unpack(packed).bytes(100);
-            assert!(range.start <= range.end && range.end <= 100);
-        }
-    }
-}
+mod tests;

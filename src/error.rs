@@ -4,6 +4,7 @@
 //! kernel, [`CortexError::DirtySystem`] that names it; every refusal of this library's own is one
 //! variant. A message says what was tried, on which key, what the system answered, what to do next.
 
+use crate::advice::advice;
 use crate::sys::{errno, Failure};
 use std::fmt;
 use std::io;
@@ -112,7 +113,7 @@ pub enum CortexError {
     },
 
     /// Somebody else is using it in a way that forbids this, or this thread already holds it.
-    #[error("key {key}: busy: {detail}")]
+    #[error("key {key}: busy: {detail}. Try again when that has ended")]
     Busy {
         /// The segment's key.
         key: i32,
@@ -159,18 +160,18 @@ pub enum CortexError {
     },
 
     /// A lock's own error code.
-    #[error("the lock failed with its own code {0}")]
+    #[error("the lock failed with its own code {0}: see the lock's documentation")]
     Custom(i32),
 
     /// The segment was removed while this call was waiting.
-    #[error("key {key}: the segment was removed by its owner")]
+    #[error("key {key}: the segment was removed by its owner. Close this handle; attach again once it was created again")]
     Removed {
         /// The key it had.
         key: i32,
     },
 
     /// [`crate::Segment::interrupt`] ended the wait.
-    #[error("key {key}: {operation} was interrupted")]
+    #[error("key {key}: {operation} was interrupted by this process. Nothing was changed; try again, or end")]
     Interrupted {
         /// The segment's key.
         key: i32,
@@ -184,6 +185,30 @@ impl CortexError {
         Self::InvalidArgument {
             key,
             detail: detail.into(),
+        }
+    }
+
+    /// The key that it was tried on; 0 where there is none.
+    fn key(&self) -> i32 {
+        match self {
+            Self::CleanSystem(error) | Self::DirtySystem(error) => error.key(),
+            Self::NotACortex { key, .. }
+            | Self::Format { key, .. }
+            | Self::Layout { key, .. }
+            | Self::Lock { key, .. }
+            | Self::NotReady { key, .. }
+            | Self::Timeout { key, .. }
+            | Self::Poisoned { key }
+            | Self::InvalidValue { key, .. }
+            | Self::ReadOnly { key, .. }
+            | Self::Busy { key, .. }
+            | Self::Corrupt { key, .. }
+            | Self::Full { key, .. }
+            | Self::InvalidArgument { key, .. }
+            | Self::Unsupported { key, .. }
+            | Self::Removed { key }
+            | Self::Interrupted { key, .. } => *key,
+            Self::Custom(_) => 0,
         }
     }
 
@@ -201,6 +226,16 @@ impl CortexError {
         }
     }
 
+    /// The same failure, followed by a clean-up: what that left, this has left.
+    pub(crate) fn after(self, cleanup: CortexResult<()>) -> Self {
+        let left = match &cleanup {
+            Err(error) => error.system().map_or(&[][..], SystemError::left),
+            Ok(()) => &[],
+        };
+        left.iter()
+            .fold(self, |error, &object| error.leaving(object))
+    }
+
     /// The same failure, now known to have left something in the kernel.
     pub(crate) fn leaving(self, object: Leftover) -> Self {
         match self {
@@ -212,7 +247,7 @@ impl CortexError {
             other => {
                 let mut error = SystemError::new(
                     &other.to_string(),
-                    0,
+                    other.key(),
                     "",
                     io::Error::other("clean-up failed"),
                 );
@@ -220,6 +255,14 @@ impl CortexError {
                 Self::DirtySystem(error)
             }
         }
+    }
+}
+
+/// Two steps that are both taken, whether or not the first one fails.
+pub(crate) fn both(first: CortexResult<()>, second: CortexResult<()>) -> CortexResult<()> {
+    match first {
+        Ok(()) => second,
+        Err(error) => Err(error.after(second)),
     }
 }
 
@@ -231,6 +274,8 @@ pub enum Leftover {
     Segment(i32),
     /// A System V semaphore set, by id (`ipcrm -s`).
     Semaphores(i32),
+    /// This process's mapping of the segment with this id: it ends with the process.
+    Attachment(i32),
 }
 
 impl fmt::Display for Leftover {
@@ -238,6 +283,10 @@ impl fmt::Display for Leftover {
         match self {
             Self::Segment(id) => write!(f, "shared memory segment id {id} (ipcrm -m {id})"),
             Self::Semaphores(id) => write!(f, "semaphore set id {id} (ipcrm -s {id})"),
+            Self::Attachment(id) => write!(
+                f,
+                "segment id {id} stays mapped into this process until it ends"
+            ),
         }
     }
 }
@@ -335,57 +384,46 @@ impl std::error::Error for SystemError {
 /// Gives a failed system call its context: what was tried, and on which key.
 pub(crate) trait Attempt<T> {
     fn attempt(self, what: &str, key: i32) -> CortexResult<T>;
+    /// With better advice than the general one, where `special` has some for the error number.
     fn attempt_or(
         self,
         what: &str,
         key: i32,
-        advice: impl FnOnce(i32) -> String,
+        special: impl FnOnce(i32) -> Option<String>,
     ) -> CortexResult<T>;
+    /// For what is about no key in particular.
+    fn attempt_without_key(self, what: &str) -> CortexResult<T>;
+}
+
+fn failed(attempt: String, key: i32, failure: Failure, special: Option<String>) -> CortexError {
+    let advice = special.unwrap_or_else(|| advice(failure.call, failure.errno()));
+    let mut error = SystemError::new(&attempt, key, failure.call, failure.error);
+    error.inner.advice = advice;
+    CortexError::CleanSystem(error)
 }
 
 impl<T> Attempt<T> for Result<T, Failure> {
     fn attempt(self, what: &str, key: i32) -> CortexResult<T> {
-        self.attempt_or(what, key, |_| String::new())
+        self.attempt_or(what, key, |_| None)
     }
 
-    /// `advice` is asked with the error number, and falls back on what is true for every call.
     fn attempt_or(
         self,
         what: &str,
         key: i32,
-        advice: impl FnOnce(i32) -> String,
+        special: impl FnOnce(i32) -> Option<String>,
     ) -> CortexResult<T> {
         self.map_err(|failure| {
-            let number = failure.errno();
-            let mut error = SystemError::new(
-                &format!("{what} key {key}"),
-                key,
-                failure.call,
-                failure.error,
-            );
-            error.inner.advice = advice(number);
-            if error.inner.advice.is_empty() {
-                error.inner.advice = general_advice(failure.call, number).to_owned();
-            }
-            CortexError::CleanSystem(error)
+            let special = special(failure.errno());
+            failed(format!("{what} key {key}"), key, failure, special)
         })
+    }
+
+    fn attempt_without_key(self, what: &str) -> CortexResult<T> {
+        self.map_err(|failure| failed(what.to_owned(), 0, failure, None))
     }
 }
 
-/// What to do about an answer of the system, whatever was being tried.
-fn general_advice(call: &str, number: i32) -> &'static str {
-    match (call, number) {
-        (_, errno::EACCES) => "The object's permission does not let this user in: create it with a wider `permission`, or read through an `Observer`",
-        (_, errno::EPERM) => "Only the object's owner, its creator or root may do this",
-        ("shmget", errno::ENOSPC) => "The system's limit of segments is reached (kernel.shmmni, see `sysctl kernel.shmmni`) or their total size is (kernel.shmall)",
-        ("shmget", errno::EINVAL) => "The size is above the system's limit for one segment (kernel.shmmax)",
-        ("semget", errno::ENOSPC) => "The system's limit of semaphore sets or semaphores is reached (kernel.sem: SEMMSL SEMMNS SEMOPM SEMMNI); raise it, or create with fewer `participants`",
-        ("semget", errno::EINVAL) => "More semaphores than one set may have (kernel.sem, SEMMSL); create with fewer `participants`",
-        ("semop", errno::ENOSPC) => "This process has all the undo entries that the system allows (SEMUME)",
-        (_, errno::ENOMEM) => "No memory: lower the size, or raise the memory limit of the container or the system",
-        (_, errno::ENFILE) => "The system's limit of open files is reached (fs.file-max)",
-        ("shmget", errno::ENOENT) => "No such segment. Is the creator running? `neocortex list` shows what exists",
-        (_, errno::EIDRM) => "Its owner removed it meanwhile",
-        _ => "",
-    }
-}
+// The messages quote the C library.
+#[cfg(all(test, target_os = "linux", target_env = "gnu", not(loom)))]
+mod tests;

@@ -7,20 +7,20 @@
 //! |---|---|---|
 //! | 0 | 256 | [`Header`] |
 //! | 256 | 64 | commit line: `begun`, `committed` ([`crate::commit`]) |
-//! | 320 | 64 | the ranges changed by the last eight commits |
+//! | 320 | 64 | the writers' note of the last commit, and the ranges changed by the last seven |
 //! | 384 | 64 | signal line: change notification, `want` ([`crate::signal`]) |
 //! | 448 | the lock's size, rounded up to 64 | lock area |
 //! | … | 64 each | participants ([`crate::participants`]) |
 //! | … | slot stride each | payload slots, the first aligned to max(64, alignment) |
 //!
-//! **Invariants.** A header is written once, before `state` becomes ready, except for `state` and
+//! **Invariants.** A header is written once, before `state` becomes ready, except for `state`, `flags` and
 //! `high_water`. An attacher reads each field once into a [`Layout`], recomputes every offset from
 //! the few that are free, and refuses the segment if one differs: nothing is ever read through an
 //! offset that was not computed here. No field wider than 32 bits is loaded in one piece, because a
 //! 32-bit program may see the segment read-only and have no such load.
 
 use crate::error::{CortexError, CortexResult};
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::primitive::{AtomicU32, Ordering};
 
 /// `NEOCORTX` in memory order.
 pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_bytes(*b"ORTX")];
@@ -28,7 +28,7 @@ pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_b
 pub(crate) const VERSION: u32 = 1;
 
 pub(crate) const HEADER_SIZE: usize = 256;
-pub(crate) const COMMIT_OFFSET: usize = 256;
+pub(crate) const COMMIT_OFFSET: usize = HEADER_SIZE;
 pub(crate) const RANGES_OFFSET: usize = 320;
 pub(crate) const SIGNAL_OFFSET: usize = 384;
 pub(crate) const LOCK_OFFSET: usize = 448;
@@ -39,6 +39,8 @@ pub(crate) const LINE: usize = 64;
 pub(crate) const LOCK_NAME_LIMIT: usize = 63;
 /// The most participants: as many as an owner word can tell apart.
 pub(crate) const PARTICIPANT_LIMIT: u32 = 4096;
+/// Set in `flags` while no handle is to remove the segment: it stays on purpose, not because its owner died.
+const PERSISTENT: u32 = 1;
 /// The most payload slots.
 pub(crate) const SLOT_LIMIT: u32 = 8;
 /// The largest alignment: `shmat(2)` promises no more than a page.
@@ -107,12 +109,14 @@ pub(crate) struct Header {
     /// The beacon set's id plus one; 0 before it is made.
     beacon_id: AtomicU32,
     mode: AtomicU32,
-    _reserved: AtomicU32,
+    /// See [`PERSISTENT`].
+    flags: AtomicU32,
     /// Seconds since 1970 when it was made.
     created: Field64,
     lock_name: [AtomicU32; 16],
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(std::mem::size_of::<Header>() <= HEADER_SIZE);
 
 /// Everything about a segment that is free to choose.
@@ -212,12 +216,47 @@ impl Layout {
 }
 
 impl Header {
+    /// What the kernel hands out.
+    #[cfg(any(loom, test))]
+    pub(crate) fn new() -> Self {
+        fn words<const COUNT: usize>() -> [AtomicU32; COUNT] {
+            std::array::from_fn(|_| word())
+        }
+        fn word() -> AtomicU32 {
+            AtomicU32::new(0)
+        }
+        fn field() -> Field64 {
+            Field64(words())
+        }
+        Self {
+            magic: words(),
+            version: word(),
+            state: word(),
+            total_size: field(),
+            payload_size: field(),
+            schema: field(),
+            payload_align: word(),
+            slots: word(),
+            slot_stride: field(),
+            slots_offset: field(),
+            lock_size: word(),
+            participants_offset: word(),
+            participant_limit: word(),
+            high_water: word(),
+            beacon_key: word(),
+            beacon_id: word(),
+            mode: word(),
+            flags: word(),
+            created: field(),
+            lock_name: words(),
+        }
+    }
+
     /// Writes everything but the state. The magic goes first, so that a segment whose creator died
     /// half way is known to be ours.
     pub(crate) fn write(&self, layout: &Layout, beacon_key: i32) {
         let shape = &layout.shape;
-        self.magic[0].store(MAGIC[0], Ordering::Relaxed);
-        self.magic[1].store(MAGIC[1], Ordering::Relaxed);
+        self.sign();
         self.version.store(VERSION, Ordering::Relaxed);
         self.total_size.store(layout.total_size as u64);
         self.payload_size.store(shape.size as u64);
@@ -247,20 +286,35 @@ impl Header {
         self.beacon_key.store(beacon_key as u32, Ordering::Release);
     }
 
+    /// Writes the magic; nothing changes where it stands already. Whoever says removed in a segment that its
+    /// creator left blank does this first: a state counts only beside the magic, and a remover that dies before
+    /// the kernel is told would leave a segment that nobody takes for ours.
+    pub(crate) fn sign(&self) {
+        self.magic[0].store(MAGIC[0], Ordering::Relaxed);
+        self.magic[1].store(MAGIC[1], Ordering::Relaxed);
+    }
+
     /// Whether nothing has been written yet, not even the magic.
     pub(crate) fn is_blank(&self) -> bool {
         self.magic
             .iter()
             .all(|word| word.load(Ordering::Relaxed) == 0)
-            && self.state.load(Ordering::Acquire) == state::INITIALISING
+            && self.state.load(Ordering::Relaxed) == state::INITIALISING
     }
 
-    /// Whether the magic is ours. The creator writes its two halves one after the other, and they may be
-    /// seen in either order; once the state is another (an acquire), both are seen.
+    /// Whether the magic is ours.
     pub(crate) fn has_magic(&self) -> bool {
+        self.has_magic_beside(self.state())
+    }
+
+    /// Whether the magic is ours, beside a state that was looked at before. The creator writes its two halves one
+    /// after the other, and they may be seen in either order; once the state is another (an acquire), both are
+    /// seen. So the state is looked at first: else the creator could finish between the look at one half of the
+    /// magic and that at the state.
+    pub(crate) fn has_magic_beside(&self, state: u32) -> bool {
         let found = [0, 1].map(|half| self.magic[half].load(Ordering::Relaxed));
         let is_half_made = [[MAGIC[0], 0], [0, MAGIC[1]]].contains(&found);
-        found == MAGIC || (is_half_made && self.state() == state::INITIALISING)
+        found == MAGIC || (is_half_made && state == state::INITIALISING)
     }
 
     pub(crate) fn state(&self) -> u32 {
@@ -270,23 +324,39 @@ impl Header {
     /// One transition of the state; `false` if it was not `from`.
     pub(crate) fn transit(&self, from: u32, to: u32) -> bool {
         self.state
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 
+    /// The semaphore set's key; 0 while it is not written, and who sees it sees all that was written before.
     pub(crate) fn beacon_key(&self) -> i32 {
         self.beacon_key.load(Ordering::Acquire) as i32
     }
 
     pub(crate) fn set_beacon_id(&self, id: i32) {
         self.beacon_id
-            .store((id as u32).wrapping_add(1), Ordering::Release);
+            .store((id as u32).wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// The semaphore set's id. Where it is seen before the state is ready, the set bears the proof itself.
     pub(crate) fn beacon_id(&self) -> Option<i32> {
-        match self.beacon_id.load(Ordering::Acquire) {
+        match self.beacon_id.load(Ordering::Relaxed) {
             0 => None,
             stored => Some(stored.wrapping_sub(1) as i32),
+        }
+    }
+
+    /// Whether it is to stay when nobody is attached any more. For those who look and clean up: nothing
+    /// else depends on it.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & PERSISTENT != 0
+    }
+
+    pub(crate) fn set_persistent(&self, is_persistent: bool) {
+        if is_persistent {
+            self.flags.fetch_or(PERSISTENT, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!PERSISTENT, Ordering::Relaxed);
         }
     }
 
@@ -343,3 +413,6 @@ impl Header {
         Ok(layout)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -29,9 +29,14 @@
 //! let cortex = CortexBuilder::new(42.0).key(123).with_lock::<Semaphore>(&settings).unwrap();
 //! ```
 //!
-//! Where to go from here: [`Cortex`] for typed values, [`Segment`] for bytes, [`Observer`] to look on
+//! [`guide`] explains the concepts, how to choose a lock, what a crash leaves, containers, permissions, limits, and
+//! how to come from elsewhere. To look up: [`Cortex`] for typed values, [`Segment`] for bytes, [`Observer`] to look on
 //! without taking part, [`CortexSync`] for a lock of your own, [`inspect`] for what lies around.
-
+#![cfg_attr(
+    not(feature = "semaphore"),
+    doc = "",
+    doc = " [`guide`]: https://docs.rs/neocortex/4/neocortex/guide/index.html"
+)]
 // Under `--cfg loom` some items have no user.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
@@ -40,6 +45,7 @@ compile_error!("neocortex needs System V shared memory and semaphores: a UNIX-li
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("neocortex needs 64-bit atomic operations");
 
+mod advice;
 #[cfg(not(loom))]
 mod builder;
 mod commit;
@@ -49,8 +55,14 @@ mod copy;
 mod cortex;
 mod error;
 mod format;
+#[cfg(all(feature = "semaphore", not(loom)))]
+pub mod guide;
 #[cfg(not(loom))]
 pub mod inspect;
+mod lifecycle;
+#[cfg(not(loom))]
+mod lock_site;
+mod membership;
 #[cfg(loom)]
 mod models;
 #[cfg(not(loom))]
@@ -73,6 +85,8 @@ mod sync {
     pub(crate) mod shared;
 }
 mod sys;
+#[cfg(not(loom))]
+mod view;
 
 #[cfg(all(feature = "capi", not(loom)))]
 pub mod capi;

@@ -6,11 +6,12 @@
 
 use crate::copy;
 use crate::cortex::{check_bits, options_for};
-use crate::error::{CortexError, CortexResult};
+use crate::error::{Attempt, CortexError, CortexResult};
 use crate::format::state;
 use crate::segment::{find, SegmentOptions};
-use crate::site::{header, View, Wait};
-use crate::sys::address;
+use crate::site::Wait;
+use crate::sys::{address, shm};
+use crate::view::{header, View};
 use bytemuck::CheckedBitPattern;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -120,8 +121,11 @@ impl SegmentObserver {
     /// # Errors
     /// `Removed`, `Corrupt`, `CleanSystem`.
     pub fn participants(&self) -> CortexResult<(u32, u32)> {
-        let beacons = find::open_beacons(&self.view.mapping, self.key())?;
-        let alive = beacons.all()?.into_iter().filter(|&lit| lit != 0).count();
+        let mapping = &self.view.mapping;
+        // The mode may be another by now.
+        let status = shm::status(mapping.id()).attempt("look at", self.key())?;
+        let (_, lit) = find::open_beacons(mapping, &status, self.key())?;
+        let alive = lit.into_iter().filter(|&lit| lit != 0).count();
         Ok((alive as u32, self.participant_limit()))
     }
 
@@ -154,11 +158,11 @@ impl SegmentObserver {
     /// Ends every wait through this observer, or the next one, within a millisecond.
     /// Async-signal-safe.
     pub fn interrupt(&self) {
-        self.interrupts.fetch_add(1, Ordering::SeqCst);
+        self.interrupts.fetch_add(1, Ordering::Release);
     }
 
     fn was_interrupted(&self, entry: u32) -> bool {
-        let now = self.interrupts.load(Ordering::SeqCst);
+        let now = self.interrupts.load(Ordering::Acquire);
         if now != entry {
             self.interrupts_seen.store(now, Ordering::Relaxed);
         }

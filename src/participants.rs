@@ -24,7 +24,7 @@
 //! [`crate::CortexSync::settle`]), then raises the generation and zeroes the count in one step. So
 //! an identifier (slot, generation) whose slot has another generation names nobody alive.
 
-use crate::error::{Attempt, CortexError, CortexResult};
+use crate::error::{Attempt, CortexError, CortexResult, Leftover};
 use crate::primitive::{AtomicU32, Ordering};
 use crate::sys::sem::Set;
 use crate::sys::{errno, SysResult};
@@ -102,8 +102,8 @@ pub(crate) fn move_in(slot: u32, line: &Line, high_water: &AtomicU32, settle: im
     // slot, and whatever words refer to it are the dead one's.
     settle();
     // Before this participant can add a reader: a writer that misses it in its scan is seen by the
-    // reader's look at the owner word.
-    high_water.fetch_max(slot + 1, Ordering::SeqCst);
+    // reader's look at the owner word. The fences of both order it.
+    high_water.fetch_max(slot + 1, Ordering::Relaxed);
     Id::new(slot, line.raise_generation())
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    #[cfg(loom)]
+    #[cfg(any(loom, test))]
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU32::new(0),
@@ -123,10 +123,16 @@ impl Line {
     }
 
     pub(crate) fn generation(&self) -> u32 {
-        self.word.load(Ordering::Acquire) >> READERS_BITS
+        Self::generation_in(self.word.load(Ordering::Relaxed))
     }
 
-    /// Starts the next generation with no readers; the caller holds the slot's beacon.
+    /// The generation in a loaded word.
+    pub(crate) fn generation_in(word: u32) -> u32 {
+        word >> READERS_BITS
+    }
+
+    /// Starts the next generation with no readers; the caller holds the slot's beacon. Release: a
+    /// writer that sees no reader here comes after what the dead tenant's readers loaded.
     pub(crate) fn raise_generation(&self) -> u32 {
         loop {
             let seen = self.word.load(Ordering::Relaxed);
@@ -134,7 +140,7 @@ impl Line {
             let next = generation << READERS_BITS;
             if self
                 .word
-                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
             {
                 return generation;
@@ -142,21 +148,21 @@ impl Line {
         }
     }
 
-    /// Counts one more reader; the count before.
+    /// Counts one more reader; the count before. A fence is to follow.
     #[inline]
     pub(crate) fn add_reader(&self) -> u32 {
-        self.word.fetch_add(1, Ordering::SeqCst) & READERS_MASK
+        self.word.fetch_add(1, Ordering::Relaxed) & READERS_MASK
     }
 
-    /// Counts one reader less.
+    /// Counts one reader less. Release: what it loaded comes before what a writer stores that sees it gone.
     #[inline]
     pub(crate) fn remove_reader(&self) {
-        self.word.fetch_sub(1, Ordering::SeqCst);
+        self.word.fetch_sub(1, Ordering::Release);
     }
 
-    /// The whole word, to look at and to sleep on.
+    /// The whole word, to look at and to sleep on. Acquire: see [`Line::remove_reader`].
     pub(crate) fn load(&self) -> u32 {
-        self.word.load(Ordering::SeqCst)
+        self.word.load(Ordering::Acquire)
     }
 
     pub(crate) fn word(&self) -> &AtomicU32 {
@@ -168,12 +174,13 @@ impl Line {
         word & READERS_MASK
     }
 
-    /// Forgets the readers of a dead tenant, if the word is still what was `seen`.
+    /// Forgets the readers of a dead tenant, if the word is still what was `seen`. The kernel, asked for
+    /// the beacon, has ordered it after what they loaded.
     pub(crate) fn forget_readers(&self, seen: u32) {
         let empty = seen & !READERS_MASK;
         let _ = self
             .word
-            .compare_exchange(seen, empty, Ordering::AcqRel, Ordering::Relaxed);
+            .compare_exchange(seen, empty, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -181,9 +188,13 @@ impl Line {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beacons {
     set: Set,
+    segment_id: i32,
     limit: u16,
     key: i32,
 }
+
+/// Which beacons were lit at some moment, by slot: 0 is out.
+pub(crate) type Lit = Vec<u16>;
 
 /// The 15-bit pieces of the segment id that the set carries.
 fn way_back(segment_id: i32) -> [u16; 3] {
@@ -191,57 +202,66 @@ fn way_back(segment_id: i32) -> [u16; 3] {
     [id & 0x7FFF, id >> 15 & 0x7FFF, id >> 30].map(|piece| piece as u16)
 }
 
+/// The segment id in the first values of a set; `None` without the mark.
+fn segment_in(values: &[u16]) -> Option<i32> {
+    let (&mark, back) = values.split_first()?;
+    let pieces = back.iter().take(3).rev();
+    let id = pieces.fold(0_u32, |id, &piece| id << 15 | u32::from(piece));
+    (mark == MARK).then_some(id as i32)
+}
+
 /// The segment id that a set of ours belongs to; `None` for a set that does not bear the mark.
 pub(crate) fn segment_of(set: Set) -> SysResult<Option<i32>> {
-    if !set.has_count(1).map(|only_one| !only_one)? || set.value(0)? != MARK {
-        return Ok(None);
+    let values = set.first_values(BACK + 3)?;
+    Ok(values.and_then(|values| segment_in(&values)))
+}
+
+/// Removes a set; one that is gone is removed.
+pub(crate) fn remove_set(set: Set, key: i32) -> CortexResult<()> {
+    match set.remove() {
+        Err(failure) if !errno::is_gone(failure.errno()) => Err(failure)
+            .attempt("remove the semaphores of", key)
+            .map_err(|error| error.leaving(Leftover::Semaphores(set.id()))),
+        _ => Ok(()),
     }
-    let mut id = 0_u32;
-    for piece in 0..3 {
-        match set.value(BACK + piece) {
-            Ok(value) => id |= u32::from(value) << (15 * piece),
-            Err(failure) if failure.errno() == errno::EINVAL => return Ok(None),
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(Some(id as i32))
 }
 
 impl Beacons {
-    /// Makes the set of a new segment, under the key that its header already names.
+    /// Makes the set of a new segment with this key, under the key that its header already names.
     pub(crate) fn create(
+        key: i32,
         beacon_key: i32,
         segment_id: i32,
         limit: u32,
         mode: u32,
-    ) -> SysResult<Self> {
+    ) -> CortexResult<Self> {
         let count = usize::from(FIRST) + limit as usize;
-        let set = Set::create(beacon_key, count, mode)?;
+        let set = Set::create(beacon_key, count, mode).attempt("make the semaphores of", key)?;
         let mut values = vec![0_u16; count];
         values[0] = MARK;
         values[usize::from(BACK)..][..3].copy_from_slice(&way_back(segment_id));
-        if let Err(failure) = set.initialise(&values) {
-            if let Err(left) = set.remove() {
-                tracing::error!(id = set.id(), error = %left.error, "semaphore set left behind");
-            }
-            return Err(failure);
+        let initialised = set.initialise(&values);
+        if let Err(error) = initialised.attempt("initialise the semaphores of", key) {
+            return Err(error.after(remove_set(set, key)));
         }
         Ok(Self {
             set,
+            segment_id,
             limit: limit as u16,
-            key: 0,
+            key,
         })
     }
 
     /// The set that a header names, once it is known to be that segment's own: mark, way back,
     /// size, creator and mode. Otherwise a forged header could aim our operations at another set.
+    /// And which of its beacons were lit then.
     pub(crate) fn open(
         key: i32,
         set_id: i32,
         segment: &crate::sys::shm::Status,
         segment_id: i32,
         limit: u32,
-    ) -> CortexResult<Self> {
+    ) -> CortexResult<(Self, Lit)> {
         let set = Set::from_id(set_id);
         let gone = |failure: crate::sys::Failure| match failure.errno() {
             errno::EINVAL | errno::EIDRM => CortexError::Removed { key },
@@ -251,18 +271,43 @@ impl Beacons {
         };
         let status = set.status().map_err(gone)?;
         let same_maker = status.creator == segment.creator && status.mode == segment.mode;
-        let is_ours = same_maker
-            && set.has_count(FIRST + limit as u16).map_err(gone)?
-            && segment_of(set).map_err(gone)? == Some(segment_id);
-        if !is_ours {
-            let detail = "its header names a semaphore set that is not its own";
-            return Err(CortexError::Corrupt { key, detail });
-        }
-        Ok(Self {
+        let beacons = Self {
             set,
+            segment_id,
             limit: limit as u16,
             key,
-        })
+        };
+        match beacons.values().map_err(gone)? {
+            Some(lit) if same_maker => Ok((beacons, lit)),
+            _ => {
+                let detail = "its header names a semaphore set that is not its own";
+                Err(CortexError::Corrupt { key, detail })
+            }
+        }
+    }
+
+    /// Whether a set is one for this segment that nobody has touched since it was made in one call: its maker
+    /// died before the next, which sets the mark.
+    pub(crate) fn is_untouched(
+        set: Set,
+        segment: &crate::sys::shm::Status,
+        limit: u32,
+    ) -> SysResult<bool> {
+        let status = set.status()?;
+        let count = FIRST + limit as u16;
+        let is_blank = |values: Vec<u16>| values.iter().all(|&value| value == 0);
+        if status.creator != segment.creator
+            || status.mode != segment.mode
+            || !set.values(count)?.is_some_and(is_blank)
+        {
+            return Ok(false);
+        }
+        for index in 0..count {
+            if set.last_process(index)? != 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The same set, with the segment's key for messages.
@@ -285,12 +330,26 @@ impl Beacons {
         }
     }
 
+    /// Claims a semaphore in one step; `false` where it is taken.
+    fn claim_one(&self, what: &str, index: u16) -> CortexResult<bool> {
+        self.claimed(what, self.set.claim(index))
+    }
+
+    /// What the kernel answered to a claim, in context.
+    fn claimed(&self, what: &str, result: SysResult<bool>) -> CortexResult<bool> {
+        match result {
+            // With the set still there it is not about the set: macOS and the BSDs answer so where the
+            // process has as many undo entries as they allow.
+            Err(failure) if failure.errno() == errno::EINVAL && self.set.value(0).is_ok() => {
+                Err(failure).attempt(what, self.key)
+            }
+            result => self.context(what, result),
+        }
+    }
+
     /// Claims a slot's beacon in one step; `false` where it is taken.
     pub(crate) fn claim(&self, slot: u32) -> CortexResult<bool> {
-        self.context(
-            "claim a participant slot of",
-            self.set.claim(FIRST + slot as u16),
-        )
+        self.claim_one("claim a participant slot of", FIRST + slot as u16)
     }
 
     pub(crate) fn release(&self, slot: u32) -> CortexResult<()> {
@@ -306,16 +365,25 @@ impl Beacons {
             .map(|value| value != 0)
     }
 
-    /// Every beacon: 0 is out.
-    pub(crate) fn all(&self) -> CortexResult<Vec<u16>> {
-        let values = self.set.values(FIRST + self.limit);
-        let mut values = self.context("ask for the participants of", values)?;
-        values.drain(..usize::from(FIRST));
-        Ok(values)
+    /// Every beacon; `None` where the set is not this segment's.
+    fn values(&self) -> SysResult<Option<Lit>> {
+        let mine = |values: &Vec<u16>| segment_in(values) == Some(self.segment_id);
+        let values = self.set.values(FIRST + self.limit)?.filter(mine);
+        Ok(values.map(|mut values| {
+            values.drain(..usize::from(FIRST));
+            values
+        }))
+    }
+
+    /// Every beacon.
+    pub(crate) fn all(&self) -> CortexResult<Lit> {
+        let lit = self.context("ask for the participants of", self.values())?;
+        // Another set has its id by now.
+        lit.ok_or(CortexError::Removed { key: self.key })
     }
 
     pub(crate) fn claim_gate(&self) -> CortexResult<bool> {
-        self.context("close the gate of", self.set.claim(GATE))
+        self.claim_one("close the gate of", GATE)
     }
 
     pub(crate) fn release_gate(&self) -> CortexResult<()> {
@@ -339,32 +407,4 @@ impl Beacons {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_keep_slot_and_generation_and_are_never_zero() {
-        for slot in [0, 1, 127, crate::format::PARTICIPANT_LIMIT - 1] {
-            for generation in [0, 1, GENERATION_MASK] {
-                let id = Id::new(slot, generation);
-                assert_eq!((id.slot(), id.generation()), (Some(slot), generation));
-                assert_ne!(id.0, 0);
-                assert_eq!(id.0 & 1, 0);
-            }
-        }
-        assert_eq!(Id(0).slot(), None);
-    }
-
-    #[test]
-    fn way_back_keeps_every_id() {
-        for id in [0, 1, 32768, 98304, i32::MAX, -1] {
-            let pieces = way_back(id);
-            assert!(pieces.iter().all(|&piece| piece <= 0x7FFF));
-            let whole = pieces
-                .iter()
-                .rev()
-                .fold(0_u64, |id, &piece| id << 15 | u64::from(piece));
-            assert_eq!(whole as u32 as i32, id);
-        }
-    }
-}
+mod tests;

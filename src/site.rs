@@ -1,99 +1,26 @@
 //! One process's place in a segment: the mapping, and who this process is there.
 //!
-//! A [`Site`] owns the mapping and, in the process that claimed it, a participant slot. It is what a
-//! lock is built on ([`LockSite`]) and outlives it.
+//! A [`Site`] owns the mapping ([`View`]) and, in the process that claimed it, a participant slot. It is what a
+//! lock is built on ([`crate::lock_site`]) and outlives it.
 //!
 //! **Fork.** The mapping is inherited, the slot is not: `me` is tagged with the epoch of the process
 //! that claimed it, so that the first use in a child claims the child's own. There is no mutex here,
 //! for a child could inherit it locked.
 //!
-//! **Invariants.** Every reference into the segment is computed from the validated, private
-//! [`Layout`]; all shared words are atomics. What is process-local (holder, interrupts) never
-//! stands in the segment.
+//! **Invariant.** What is process-local (holder, interrupts) never stands in the segment.
 
-use crate::commit::{CommitLine, Ledger, RangeLine};
-use crate::error::{CortexError, CortexResult, Leftover};
-use crate::format::{self, Header, Layout};
-use crate::participants::{self, Beacons, Id, Line, Standing};
-use crate::permission::Permission;
-use crate::signal::SignalLine;
-use crate::sys::shm::Mapping;
+use crate::error::{Attempt, CortexError, CortexResult, Leftover};
+use crate::format;
+use crate::membership::Membership;
+use crate::participants::{self, Beacons, Id, Line, Lit, Standing};
+use crate::sync::held::{Home, Place};
+use crate::sys::sem::Set;
+use crate::sys::shm::{self, Mapping};
 use crate::sys::{address, errno, fork, thread};
+use crate::view::{header, View};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The header at the start of a mapping that is known to be large enough.
-pub(crate) fn header(mapping: &Mapping) -> &Header {
-    debug_assert!(mapping.size() >= format::LOCK_OFFSET);
-    // SAFETY: callers attach only segments of at least LOCK_OFFSET bytes; shmat gives a page-aligned
-    // address; a Header consists of atomics only, for which every bit pattern is a value.
-    unsafe { mapping.base().cast::<Header>().as_ref() }
-}
-
-/// The signal line of a mapping that is known to be large enough.
-pub(crate) fn signal(mapping: &Mapping) -> &SignalLine {
-    // SAFETY: as in `header`; the line ends before LOCK_OFFSET and consists of atomics.
-    unsafe {
-        mapping
-            .base()
-            .add(format::SIGNAL_OFFSET)
-            .cast::<SignalLine>()
-            .as_ref()
-    }
-}
-
-/// The views of a mapping that its layout describes; what sites and observers share.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) mapping: Mapping,
-    pub(crate) layout: Layout,
-    pub(crate) key: i32,
-}
-
-impl View {
-    pub(crate) fn header(&self) -> &Header {
-        header(&self.mapping)
-    }
-
-    /// A reference to something that consists of atomics, at an offset within the layout.
-    #[inline]
-    fn at<T>(&self, offset: usize) -> &T {
-        debug_assert!(offset + size_of::<T>() <= self.mapping.size());
-        // SAFETY: the layout was checked against the mapping's size, `T` consists of atomics, and
-        // every offset used below is a multiple of 64 from a page-aligned base.
-        unsafe { self.mapping.base().add(offset).cast::<T>().as_ref() }
-    }
-
-    #[inline]
-    pub(crate) fn ledger(&self) -> Ledger<'_> {
-        Ledger {
-            line: self.at::<CommitLine>(format::COMMIT_OFFSET),
-            ranges: self.at::<RangeLine>(format::RANGES_OFFSET),
-            slots: self.layout.shape.slots,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn signal(&self) -> &SignalLine {
-        signal(&self.mapping)
-    }
-
-    /// The first byte of a payload slot. Valid for `slot_stride` bytes.
-    #[inline]
-    pub(crate) fn slot(&self, slot: usize) -> *mut u8 {
-        debug_assert!(slot < self.layout.shape.slots as usize);
-        let offset = self.layout.slots_offset + slot * self.layout.slot_stride;
-        // SAFETY: `slot` is below the slot count (Ledger::slot), so the offset is in the mapping.
-        unsafe { self.mapping.base().add(offset).as_ptr() }
-    }
-
-    /// Whether the owner, a replacer or a remover has taken the segment away.
-    pub(crate) fn is_removed(&self) -> bool {
-        self.header().state() == format::state::REMOVED
-    }
-}
 
 /// How long to wait for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +66,13 @@ pub(crate) struct Site {
     settle: Settle,
     /// Which attachment of this process it is; never used twice.
     pub(crate) number: u64,
-    /// (epoch of the process that claimed, participant id); [`NOBODY`] is none.
-    me: AtomicU64,
+    me: Membership,
     /// Where the epoch of this process stands: 0 in a forked child that has not asked for its own.
     epoch: &'static AtomicU32,
     /// The thread of this process that holds the owner word through this handle; 0 is none.
     holder: AtomicUsize,
+    /// Read guards that are counted here rather than by their thread.
+    pub(crate) home: Home,
     interrupts: AtomicU32,
     /// How many of the interrupts have ended a wait.
     interrupts_seen: AtomicU32,
@@ -158,26 +86,33 @@ impl std::fmt::Debug for Site {
     }
 }
 
-/// What `me` holds while nothing is claimed: an epoch that no process has, and that no wiped page shows.
-const NOBODY: u64 = u64::MAX << 32;
-
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
+/// How often a forked child that finds no free slot looks again, a millisecond apart, whether another thread of
+/// its own has just got the last.
+const LOOKS: u32 = 100;
+
 impl Site {
-    /// Takes the mapping and claims a slot in it.
-    pub(crate) fn join(view: View, beacons: Beacons, settle: Settle) -> CortexResult<Self> {
+    /// Takes the mapping and claims a slot in it. `lit` says which were taken a moment ago.
+    pub(crate) fn join(
+        view: View,
+        beacons: Beacons,
+        lit: Lit,
+        settle: Settle,
+    ) -> CortexResult<Self> {
         let site = Self {
             beacons: beacons.of_key(view.key),
             view,
             settle,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            me: AtomicU64::new(NOBODY),
+            me: Membership::new(),
             epoch: fork::place(),
             holder: AtomicUsize::new(0),
+            home: Home::default(),
             interrupts: AtomicU32::new(0),
             interrupts_seen: AtomicU32::new(0),
         };
-        site.me()?;
+        site.claim(Some(lit))?;
         Ok(site)
     }
 
@@ -187,9 +122,7 @@ impl Site {
 
     #[inline]
     pub(crate) fn line(&self, slot: u32) -> &Line {
-        debug_assert!(slot < self.view.layout.shape.participants);
-        self.view
-            .at(self.view.layout.participants_offset + slot as usize * format::LINE)
+        self.view.line(slot)
     }
 
     /// The lock's own bytes.
@@ -204,75 +137,72 @@ impl Site {
     pub(crate) fn me(&self) -> CortexResult<Id> {
         match self.claimed() {
             Some(id) => Ok(id),
-            None => self.claim(),
+            None => self.claim(None),
         }
     }
 
     /// The id that this very process has claimed, if it has.
     #[inline]
     pub(crate) fn claimed(&self) -> Option<Id> {
-        let me = self.me.load(Ordering::Relaxed);
-        ((me >> 32) as u32 == self.epoch.load(Ordering::Relaxed)).then_some(Id(me as u32))
+        self.me.of(self.epoch.load(Ordering::Relaxed))
     }
 
+    /// `lit` says which slots were taken a moment ago, where somebody has just asked.
     #[cold]
-    fn claim(&self) -> CortexResult<Id> {
+    fn claim(&self, mut lit: Option<Lit>) -> CortexResult<Id> {
         let epoch = fork::epoch();
         // What is still the parent's: the thread that held through this handle. No thread of this
         // process can hold before `me` names the process.
         let holder = self.holder.load(Ordering::Relaxed);
-        let inherited = self.me.load(Ordering::Acquire);
-        if (inherited >> 32) as u32 == epoch {
-            return Ok(Id(inherited as u32));
-        }
-        let id = match (self.claim_slot(), self.claimed()) {
-            (Ok(id), _) => id,
-            // The last free slot went to another thread of this process.
-            (Err(_), Some(id)) => return Ok(id),
-            (Err(error), None) => return Err(error),
+        let arrive = || {
+            let _ = self
+                .holder
+                .compare_exchange(holder, 0, Ordering::Relaxed, Ordering::Relaxed);
         };
-        let _ = self
-            .holder
-            .compare_exchange(holder, 0, Ordering::Relaxed, Ordering::Relaxed);
-        let mine = u64::from(epoch) << 32 | u64::from(id.0);
-        match self
-            .me
-            .compare_exchange(inherited, mine, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => Ok(id),
-            Err(winner) => {
-                // Another thread of this process was faster: its slot serves both.
-                self.beacons.release(id.slot().unwrap_or(0))?;
-                Ok(Id(winner as u32))
+        let mut looks = LOOKS;
+        let wait = |error: &CortexError| {
+            looks -= 1;
+            let is_worth_it = looks > 0 && matches!(error, CortexError::Full { .. });
+            if is_worth_it {
+                address::sleep(Duration::from_millis(1));
             }
-        }
+            is_worth_it
+        };
+        self.me.claim(
+            epoch,
+            || self.claim_slot(lit.take()),
+            wait,
+            arrive,
+            |id| self.beacons.release(id.slot().unwrap_or(0)),
+        )
     }
 
-    fn claim_slot(&self) -> CortexResult<Id> {
-        let limit = self.view.layout.shape.participants;
-        let dark = self
-            .beacons
-            .all()?
-            .into_iter()
-            .enumerate()
-            .filter(|&(_, lit)| lit == 0);
-        for slot in dark.map(|(slot, _)| slot as u32) {
+    fn claim_slot(&self, lit: Option<Lit>) -> CortexResult<Id> {
+        if let Some(lit) = lit {
+            if let Some(id) = self.claim_dark(&lit)? {
+                return Ok(id);
+            }
+        }
+        self.claim_dark(&self.all()?)?
+            .ok_or_else(|| CortexError::Full {
+                key: self.key(),
+                limit: self.view.layout.shape.participants,
+            })
+    }
+
+    /// Claims the first slot that was free and still is.
+    fn claim_dark(&self, lit: &[u16]) -> CortexResult<Option<Id>> {
+        let dark = (0..).zip(lit).filter(|&(_, &lit)| lit == 0);
+        for (slot, _) in dark {
             if !self.beacons.claim(slot)? {
                 continue;
             }
             let settle = || (self.settle)(self.lock_memory(), slot);
             let high_water = &self.view.header().high_water;
-            return Ok(participants::move_in(
-                slot,
-                self.line(slot),
-                high_water,
-                settle,
-            ));
+            let id = participants::move_in(slot, self.line(slot), high_water, settle);
+            return Ok(Some(id));
         }
-        Err(CortexError::Full {
-            key: self.key(),
-            limit,
-        })
+        Ok(None)
     }
 
     /// Whether the participant with this id lives. An id that cannot be is dead; an error is not.
@@ -290,30 +220,63 @@ impl Site {
         else {
             return Ok(Standing::Impossible);
         };
-        participants::standing(id, self.line(slot), || self.beacons.is_lit(slot))
+        participants::standing(id, self.line(slot), || self.is_lit(slot))
+    }
+
+    /// Whether somebody holds the slot's beacon now. That nobody does is death, so it is said of our own set only.
+    pub(crate) fn is_lit(&self, slot: u32) -> CortexResult<bool> {
+        let is_lit = self.beacons.is_lit(slot)?;
+        if !is_lit {
+            self.check_ids()?;
+        }
+        Ok(is_lit)
+    }
+
+    /// Every beacon.
+    fn all(&self) -> CortexResult<Lit> {
+        self.check_ids()?;
+        self.beacons.all()
     }
 
     /// How many participants live now.
     pub(crate) fn alive(&self) -> CortexResult<u32> {
-        let alive = self
-            .beacons
-            .all()?
-            .into_iter()
-            .filter(|&lit| lit != 0)
-            .count();
+        let alive = self.all()?.into_iter().filter(|&lit| lit != 0).count();
         Ok(alive as u32)
+    }
+
+    /// Whether the kernel's ids still name, for this thread, what it is attached to.
+    ///
+    /// They do not once it has gone to another IPC namespace (`unshare(2)`, `setns(2)`). Each counts its ids
+    /// from 0, so there they may well name another cortex, whose set is as large and has the same way back.
+    /// What no two have in common is the random key of the set.
+    pub(crate) fn ids_are_ours(&self) -> bool {
+        let View { mapping, .. } = &self.view;
+        let key = self.view.header().beacon_key();
+        if Set::find(key).is_ok_and(|set| set == self.beacons.set()) {
+            return true;
+        }
+        // The key was spoilt, or the set was removed alone: is it the same memory?
+        Mapping::attach(mapping.id(), true)
+            .is_ok_and(|found| found.size() == mapping.size() && header(&found).beacon_key() == key)
+    }
+
+    /// `Removed` where they do not: the set is as good as gone.
+    pub(crate) fn check_ids(&self) -> CortexResult<()> {
+        match self.ids_are_ours() {
+            true => Ok(()),
+            false => Err(CortexError::Removed { key: self.key() }),
+        }
     }
 
     /// What this process's read guards here are noted under.
     #[inline]
-    pub(crate) fn place(&self) -> crate::sync::held::Place {
-        let epoch = self.me.load(Ordering::Relaxed) & NOBODY;
-        crate::sync::held::Place(epoch | self.number & !NOBODY)
+    pub(crate) fn place(&self) -> Place {
+        Place(self.me.epoch() | self.number & u64::from(u32::MAX))
     }
 
     /// Whether this is the process to which a place given by [`Site::place`] belongs.
     #[inline]
-    pub(crate) fn is_here(&self, place: crate::sync::held::Place) -> bool {
+    pub(crate) fn is_here(&self, place: Place) -> bool {
         place.is_of(self.epoch.load(Ordering::Relaxed))
     }
 
@@ -343,7 +306,8 @@ impl Site {
     /// Ends every wait through this handle, or the next one. Async-signal-safe: two atomics and, to
     /// wake sleepers of other threads, system calls that no lock of this process guards.
     pub(crate) fn interrupt(&self) {
-        self.interrupts.fetch_add(1, Ordering::SeqCst);
+        // Release: who finds itself interrupted sees what was stored before.
+        self.interrupts.fetch_add(1, Ordering::Release);
         address::wake_all(&self.view.signal().signal);
     }
 
@@ -354,7 +318,7 @@ impl Site {
 
     /// Whether an interrupt has come that no wait had seen at `entry`; it is then seen.
     pub(crate) fn was_interrupted(&self, entry: u32) -> bool {
-        let now = self.interrupts.load(Ordering::SeqCst);
+        let now = self.interrupts.load(Ordering::Acquire);
         if now != entry {
             self.interrupts_seen.store(now, Ordering::Relaxed);
         }
@@ -363,19 +327,39 @@ impl Site {
 
     /// Lets go of the slot, and of the semaphore set if the segment is gone and nobody is left.
     ///
-    /// In a forked child that claimed nothing there is nothing to let go of.
+    /// In a forked child that claimed nothing there is nothing to let go of; in another IPC namespace neither, for
+    /// the kernel took the beacon back on the way there.
     pub(crate) fn leave(&self) -> CortexResult<()> {
-        if let Some(slot) = self.claimed().and_then(Id::slot) {
+        let slot = self.claimed().and_then(Id::slot);
+        if (slot.is_some() || self.view.is_removed()) && !self.ids_are_ours() {
+            self.me.leave();
+            return Ok(());
+        }
+        if let Some(slot) = slot {
             match self.beacons.release(slot) {
                 Ok(()) | Err(CortexError::Removed { .. }) => {}
+                // Lit until this process ends: whoever leaves last will not find all of them out.
+                Err(error) if self.view.is_removed() => {
+                    return Err(error.leaving(Leftover::Semaphores(self.beacons.set().id())));
+                }
                 Err(error) => return Err(error),
             }
-            self.me.store(NOBODY, Ordering::Relaxed);
+            self.me.leave();
         }
         if self.view.is_removed() {
             remove_if_dark(&self.beacons, self.key())?;
         }
         Ok(())
+    }
+
+    /// Unmaps the segment, and says what a drop can only log.
+    pub(crate) fn detach(self) -> CortexResult<()> {
+        let (key, id) = (self.key(), self.view.mapping.id());
+        self.view
+            .mapping
+            .detach()
+            .attempt("detach from", key)
+            .map_err(|error| error.leaving(Leftover::Attachment(id)))
     }
 }
 
@@ -384,88 +368,18 @@ impl Site {
 /// Whoever leaves last sees all of them out, because each releases its own before it looks.
 pub(crate) fn remove_if_dark(beacons: &Beacons, key: i32) -> CortexResult<()> {
     match beacons.all() {
-        Ok(all) if all.iter().all(|&lit| lit == 0) => {}
-        Ok(_) | Err(CortexError::Removed { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+        Ok(all) if all.iter().all(|&lit| lit == 0) => participants::remove_set(beacons.set(), key),
+        Ok(_) | Err(CortexError::Removed { .. }) => Ok(()),
+        Err(error) => Err(error.leaving(Leftover::Semaphores(beacons.set().id()))),
     }
-    use crate::error::Attempt;
-    match beacons.set().remove() {
-        Err(failure) if !matches!(failure.errno(), errno::EINVAL | errno::EIDRM) => Err(failure)
-            .attempt("remove the semaphores of", key)
-            .map_err(|error| error.leaving(Leftover::Semaphores(beacons.set().id()))),
+}
+
+/// Removes exactly this segment; one that is gone is removed.
+pub(crate) fn remove_segment(id: i32, key: i32) -> CortexResult<()> {
+    match shm::remove(id) {
+        Err(failure) if !errno::is_gone(failure.errno()) => Err(failure)
+            .attempt("remove", key)
+            .map_err(|error| error.leaving(Leftover::Segment(id))),
         _ => Ok(()),
-    }
-}
-
-/// What a lock is given when it is made or attached: its bytes, its permission, who is alive.
-#[derive(Debug)]
-pub struct LockSite<'a> {
-    pub(crate) site: &'a Arc<Site>,
-    pub(crate) permission: Permission,
-}
-
-impl LockSite<'_> {
-    /// The segment's key.
-    pub fn key(&self) -> i32 {
-        self.site.key()
-    }
-
-    /// The lock's own bytes in the segment: `SHARED_SIZE` of them, aligned to 64, zeroed before
-    /// `new`. Valid until the lock is dropped. Other processes see every store, so use atomics.
-    pub fn memory(&self) -> NonNull<u8> {
-        self.site.lock_memory()
-    }
-
-    /// The permission that any kernel object of the lock must have.
-    pub fn permission(&self) -> Permission {
-        self.permission
-    }
-
-    /// This process's participant id: see [`Participants::id`].
-    ///
-    /// # Errors
-    /// `Full`, `Removed`, `CleanSystem`: no slot could be claimed.
-    pub fn participant(&self) -> CortexResult<u32> {
-        Ok(self.site.me()?.0)
-    }
-
-    /// Whether the participant with this id lives: see [`Participants::is_alive`].
-    pub fn is_alive(&self, participant: u32) -> bool {
-        self.participants().is_alive(participant)
-    }
-
-    /// What a lock keeps to ask the two questions later.
-    pub fn participants(&self) -> Participants {
-        Participants {
-            site: Arc::clone(self.site),
-        }
-    }
-}
-
-/// Who takes part in a segment; kept by a lock for as long as it lives.
-#[derive(Debug, Clone)]
-pub struct Participants {
-    site: Arc<Site>,
-}
-
-impl Participants {
-    /// This process's participant id: slot and generation, never 0, bit 0 always clear. Ask at each
-    /// lock, for it changes in a forked child.
-    ///
-    /// # Errors
-    /// In a forked child's first use: `Full`, `Removed`, `CleanSystem`.
-    pub fn id(&self) -> CortexResult<u32> {
-        Ok(self.site.me()?.0)
-    }
-
-    /// Whether the participant with this id lives. What cannot be found out counts as alive: a lock
-    /// must never be taken from somebody on a guess. Costs one system call.
-    pub fn is_alive(&self, id: u32) -> bool {
-        self.site.is_alive(Id(id)).unwrap_or(true)
-    }
-
-    /// The slot of an id, below the segment's participant limit; `None` for no id at all.
-    pub fn slot(&self, id: u32) -> Option<u32> {
-        Id(id).slot()
     }
 }

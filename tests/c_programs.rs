@@ -1,6 +1,8 @@
 //! The C and C++ tests in `tests/c`: compiled without a warning by a C99 and a C++17 compiler, linked to the
 //! library as it is now, and run.
 
+#![cfg(not(neocortex_lean))]
+
 mod c_build;
 
 use c_build::{assert_succeeded, build, program};
@@ -31,4 +33,4 @@ macro_rules! c_tests {
     )*};
 }
 
-c_tests!(api cpp_layer custom_lock fork guards inplace kill log readonly wait);
+c_tests!(api cpp_layer custom_lock endings fork guards inplace kill log readonly statics wait);

@@ -350,11 +350,10 @@ fn lock_that_cannot_be_attached_leaves_no_participant() {
         assert_eq!(owner.segment().participants().unwrap().0, 1);
     }
     let id = common::segment_id(owner.key()).unwrap();
-    assert_eq!(
-        common::segment_status(id).unwrap().shm_nattch,
-        1,
-        "detached again"
-    );
+    // Detached again. A process that another test is just starting has our mappings until it runs its program.
+    while common::segment_status(id).unwrap().shm_nattch != 1 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! `NEOCORTEX_WRITE_HEADER=1 cargo test --test header header_is_fresh` writes it anew.
 
+#![cfg(not(neocortex_lean))]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

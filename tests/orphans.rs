@@ -10,15 +10,21 @@ use std::sync::{Mutex, PoisonError};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// A cortex, and a process that is attached to it.
+fn shared(kernel: &Kernel) -> (Cortex<u8>, Child) {
+    let key = kernel.key();
+    let owner = CortexBuilder::new(1_u8).key(key).create().unwrap();
+    let mut child = Child::spawn("role_attach_and_stay", &[&key]);
+    child.expect("attached");
+    (owner, child)
+}
+
 #[test]
 fn reclaim_takes_the_semaphores_of_whom_nobody_outlived() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = Kernel::new();
-    let key = kernel.key();
-    let owner = CortexBuilder::new(1_u8).key(key).create().unwrap();
-    let id = segment_id(key).unwrap();
-    let mut child = Child::spawn("role_attach_and_stay", &[&key]);
-    child.expect("attached");
+    let (owner, mut child) = shared(&kernel);
+    let (key, id) = (owner.key(), segment_id(owner.key()).unwrap());
     drop(owner);
     assert_eq!(sets_of(id).len(), 1, "the child lives");
     inspect::reclaim(key).unwrap();
@@ -31,6 +37,30 @@ fn reclaim_takes_the_semaphores_of_whom_nobody_outlived() {
     );
     inspect::reclaim(key).unwrap();
     assert!(sets_of(id).is_empty());
+}
+
+#[test]
+fn orphans_are_listed_and_taken_without_a_key() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let kernel = Kernel::new();
+    let (owner, mut child) = shared(&kernel);
+    let id = segment_id(owner.key()).unwrap();
+    let [set] = sets_of(id)[..] else {
+        panic!("one set for each segment");
+    };
+    assert!(
+        !inspect::orphans().unwrap().contains(&set),
+        "its segment is there"
+    );
+    drop(owner);
+    inspect::reclaim_orphans().unwrap();
+    assert_eq!(sets_of(id), [set], "the child lives");
+    child.kill();
+    assert!(inspect::orphans().unwrap().contains(&set));
+    assert_eq!(sets_of(id), [set], "looking takes nothing");
+    assert!(inspect::reclaim_orphans().unwrap().contains(&set));
+    assert!(sets_of(id).is_empty());
+    assert!(!inspect::orphans().unwrap().contains(&set));
 }
 
 #[test]

@@ -218,6 +218,47 @@ fn interrupt_ends_the_waits_of_all_threads_or_the_next_one() {
 }
 
 #[test]
+fn interrupt_ends_the_waits_of_an_observer_or_the_next_one() {
+    let kernel = Kernel::new();
+    let cortex = create::<SeqLock>(&kernel);
+    let observer = Observer::<Value>::attach(cortex.key()).unwrap();
+    for _ in 0..50 {
+        observer.segment().interrupt();
+        is_interrupted(observer.wait_changed(0, None));
+        let begun = Gate::new();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                begun.open();
+                observer.wait_changed(0, None)
+            });
+            begun.pass();
+            observer.segment().interrupt();
+            is_interrupted(thread.join().unwrap());
+        });
+    }
+    // One ends one wait, and none that need not wait.
+    is_late(observer.wait_changed(0, Some(Duration::from_millis(2))));
+    observer.segment().interrupt();
+    cortex.write([1; 2]).unwrap();
+    assert_eq!(observer.wait_changed(0, None).unwrap(), 1);
+    assert_eq!(observer.read().unwrap(), [1; 2]);
+    is_interrupted(observer.wait_changed(1, None));
+
+    // In place, a value that somebody is writing is waited for.
+    let cortex: Cortex<Value> = CortexBuilder::new([0; 2])
+        .key(kernel.key())
+        .in_place()
+        .create()
+        .unwrap();
+    let observer = Observer::<Value>::attach(cortex.key()).unwrap();
+    let guard = cortex.write_guard().unwrap();
+    observer.segment().interrupt();
+    is_interrupted(observer.read());
+    guard.commit().unwrap();
+    assert_eq!(observer.read().unwrap(), [0; 2]);
+}
+
+#[test]
 fn interrupt_ends_the_wait_for_a_lock() {
     fn run<L: CortexSync>(kernel: &Kernel) {
         for slots in [1, 2] {

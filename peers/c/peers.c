@@ -30,6 +30,7 @@ struct area {
     LINE pthread_mutex_t robust;
     LINE sem_t semaphore;
     LINE _Atomic uint32_t word;
+    LINE _Atomic uint32_t count;
     LINE _Atomic uint32_t ping;
     LINE _Atomic uint32_t pong;
     LINE volatile double value;
@@ -155,6 +156,42 @@ uint64_t peers_plain_pair_read(struct area *area, uint64_t n) {
     return seen;
 }
 
+/* The least that a reader can do who stores nothing, with two places for the value: which it is, the value, and
+ * whether it was written meanwhile. */
+uint64_t peers_commit_read(struct area *area, uint64_t n) {
+    _Atomic uint32_t *begun = &area->word, *committed = &area->word + 1;
+    volatile double *places = &area->value;
+    uint64_t seen = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t turn = atomic_load_explicit(committed, memory_order_acquire);
+        double value = places[turn & 1];
+        atomic_thread_fence(memory_order_acquire);
+        must(atomic_load_explicit(begun, memory_order_relaxed) - turn < 2);
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        seen ^= bits;
+    }
+    return seen;
+}
+
+/* The least that a reader can do who keeps writers out and is counted on a line of its own: counts itself, looks whether
+ * there is a writer, and takes itself off and looks whether one waits. */
+uint64_t peers_counted_read(struct area *area, uint64_t n) {
+    _Atomic uint32_t *writer = &area->word, *count = &area->count;
+    uint64_t seen = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        atomic_fetch_add(count, 1);
+        must(atomic_load_explicit(writer, memory_order_acquire) == 0);
+        double value = *(volatile double *)&area->value;
+        atomic_fetch_sub(count, 1);
+        must(atomic_load_explicit(writer, memory_order_relaxed) == 0);
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        seen ^= bits;
+    }
+    return seen;
+}
+
 /* Holds the robust mutex for ever: for a process that is to be killed. */
 void peers_robust_hold(struct area *area) { robust_lock(area); }
 
@@ -179,6 +216,40 @@ void peers_memcpy(char *to, const char *from, size_t length, size_t to_step, uin
     }
 }
 
+/* The least around a memcpy that another process may be writing, or reading, meanwhile, with two places by turns. */
+struct bare {
+    LINE _Atomic uint32_t lock;
+    LINE _Atomic uint32_t begun;
+    _Atomic uint32_t committed;
+};
+
+size_t peers_bare_size(void) { return sizeof(struct bare); }
+
+/* Which place it is in, the bytes, and whether they were written meanwhile. */
+void peers_bare_read(struct bare *bare, char *to, const char *from, size_t length, size_t step, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t turn = atomic_load_explicit(&bare->committed, memory_order_acquire);
+        memcpy(to, from + (turn & 1) * step, length);
+        atomic_thread_fence(memory_order_acquire);
+        must(atomic_load_explicit(&bare->begun, memory_order_relaxed) - turn < 2);
+    }
+}
+
+/* A lock that is a word, and what readers look at. */
+void peers_bare_write(struct bare *bare, char *to, const char *from, size_t length, size_t step, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t free = 0;
+        must(atomic_compare_exchange_strong_explicit(&bare->lock, &free, 1, memory_order_acquire,
+                                                     memory_order_relaxed));
+        uint32_t turn = atomic_load_explicit(&bare->committed, memory_order_relaxed) + 1;
+        atomic_store_explicit(&bare->begun, turn, memory_order_relaxed);
+        atomic_thread_fence(memory_order_release);
+        memcpy(to + (turn & 1) * step, from, length);
+        atomic_store_explicit(&bare->committed, turn, memory_order_release);
+        must(atomic_exchange_explicit(&bare->lock, 0, memory_order_release) == 1);
+    }
+}
+
 /* --- Our C API, through pointers into libneocortex.so, as through a PLT. --- */
 
 struct api {
@@ -192,6 +263,7 @@ struct api {
     int32_t (*write_commit)(void *);
     int32_t (*write_publish)(void *, void **);
     int32_t (*wait)(void *, uint64_t, int64_t, uint64_t *);
+    int32_t (*interrupt)(void *);
 };
 
 uint64_t peers_api_read(const struct api *api, void *segment, uint64_t n) {
@@ -202,6 +274,10 @@ uint64_t peers_api_read(const struct api *api, void *segment, uint64_t n) {
         seen ^= bits;
     }
     return seen;
+}
+
+void peers_api_nothing(const struct api *api, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) must(api->interrupt(NULL) != 0);
 }
 
 void peers_api_write(const struct api *api, void *segment, uint64_t n) {
@@ -307,21 +383,57 @@ void peers_futex_pong(struct area *area, uint64_t thought, bool has_limit, uint6
     }
 }
 
-void peers_spin_ping(struct area *area, uint64_t n, uint64_t *trips) {
+/* How much of a commit a turn carries. */
+enum carried {
+    WORD,  /* the word that announces it and nothing more */
+    VALUE, /* a value on a line of its own, in two places by turns, written before the word and read after it */
+    COMMIT /* and, before the value, the word that says that one has begun, beside the first; which place the
+              value is in, the reader learns from the word */
+};
+
+static inline void spin_announce(struct area *area, _Atomic uint32_t *word, uint32_t turn, int side,
+                                 uint32_t carried) {
+    if (carried == COMMIT) {
+        atomic_store_explicit(word + 1, turn, memory_order_relaxed);
+        atomic_thread_fence(memory_order_release);
+    }
+    if (carried != WORD) {
+        *(volatile double *)((char *)area + 2048 + 64 * (2 * side + (turn & 1))) = (double)turn;
+    }
+    atomic_store_explicit(word, turn, memory_order_release);
+}
+
+static inline void spin_receive(struct area *area, _Atomic uint32_t *word, uint32_t turn, int side,
+                                uint32_t carried) {
+    spin_await(word, turn);
+    if (carried == COMMIT) {
+        /* Not known beforehand, as to a program that does not count along. */
+        turn = atomic_load_explicit(word, memory_order_acquire);
+    }
+    if (carried != WORD) {
+        must(*(volatile double *)((char *)area + 2048 + 64 * (2 * side + (turn & 1))) == (double)turn);
+    }
+    if (carried == COMMIT) {
+        atomic_thread_fence(memory_order_acquire);
+        must(atomic_load_explicit(word + 1, memory_order_relaxed) - turn < 2);
+    }
+}
+
+void peers_spin_ping(struct area *area, uint32_t carried, uint64_t n, uint64_t *trips) {
     uint32_t turn = atomic_load(&area->ping);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t start = now();
-        atomic_store_explicit(&area->ping, ++turn, memory_order_release);
-        spin_await(&area->pong, turn);
+        spin_announce(area, &area->ping, ++turn, 0, carried);
+        spin_receive(area, &area->pong, turn, 1, carried);
         trips[i] = now() - start;
     }
 }
 
-void peers_spin_pong(struct area *area, uint64_t n) {
+void peers_spin_pong(struct area *area, uint32_t carried, uint64_t n) {
     uint32_t turn = atomic_load(&area->pong);
     for (uint64_t i = 0; i < n; i++) {
-        spin_await(&area->ping, ++turn);
-        atomic_store_explicit(&area->pong, turn, memory_order_release);
+        spin_receive(area, &area->ping, ++turn, 0, carried);
+        spin_announce(area, &area->pong, turn, 1, carried);
     }
 }
 
@@ -425,8 +537,8 @@ void peers_create(size_t size, int key, bool only_segment, uint64_t n) {
             int set = semget(key, FIRST + PARTICIPANTS, IPC_CREAT | IPC_EXCL | 0600);
             must(set >= 0);
             must(semctl(set, 0, SETALL, values) == 0);
-            must(semctl(set, 0, GETALL, values) == 0);
             claim(set, FIRST);
+            must(shmget(key, 0, 0) == segment);
             must(shmctl(segment, IPC_RMID, NULL) == 0);
             release(set, FIRST);
             must(semctl(set, 0, GETALL, values) == 0);

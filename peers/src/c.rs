@@ -31,6 +31,8 @@ unsafe extern "C" {
     pub fn peers_semaphore_set() -> c_int;
     pub fn peers_remove_set(id: c_int);
     pub fn peers_plain_pair_read(area: *mut u8, n: u64) -> u64;
+    pub fn peers_counted_read(area: *mut u8, n: u64) -> u64;
+    pub fn peers_commit_read(area: *mut u8, n: u64) -> u64;
     pub fn peers_robust_hold(area: *mut u8);
     pub fn peers_robust_write_at(
         area: *mut u8,
@@ -42,8 +44,26 @@ unsafe extern "C" {
         n: u64,
     );
     pub fn peers_memcpy(to: *mut u8, from: *const u8, length: usize, to_step: usize, n: u64);
+    pub fn peers_bare_size() -> usize;
+    pub fn peers_bare_read(
+        bare: *mut u8,
+        to: *mut u8,
+        from: *const u8,
+        length: usize,
+        from_step: usize,
+        n: u64,
+    );
+    pub fn peers_bare_write(
+        bare: *mut u8,
+        to: *mut u8,
+        from: *const u8,
+        length: usize,
+        to_step: usize,
+        n: u64,
+    );
 
     pub fn peers_api_read(api: *const Api, segment: *mut c_void, n: u64) -> u64;
+    pub fn peers_api_nothing(api: *const Api, n: u64);
     pub fn peers_api_write(api: *const Api, segment: *mut c_void, n: u64);
     pub fn peers_api_publish(api: *const Api, segment: *mut c_void, n: u64);
     pub fn peers_api_guard(api: *const Api, segment: *mut c_void, n: u64) -> u64;
@@ -85,8 +105,8 @@ unsafe extern "C" {
     pub fn peers_think(time: u64);
     pub fn peers_futex_ping(area: *mut u8, thought: u64, has_limit: bool, n: u64, trips: *mut u64);
     pub fn peers_futex_pong(area: *mut u8, thought: u64, has_limit: bool, n: u64);
-    pub fn peers_spin_ping(area: *mut u8, n: u64, trips: *mut u64);
-    pub fn peers_spin_pong(area: *mut u8, n: u64);
+    pub fn peers_spin_ping(area: *mut u8, carried: u32, n: u64, trips: *mut u64);
+    pub fn peers_spin_pong(area: *mut u8, carried: u32, n: u64);
     pub fn peers_fd_ping(input: c_int, output: c_int, n: u64, trips: *mut u64);
     pub fn peers_fd_pong(input: c_int, output: c_int, n: u64);
     pub fn peers_queue(name: *const c_char, is_new: bool) -> c_int;
@@ -180,14 +200,14 @@ pub mod boost {
 /// The functions of `neocortex.h` that the loops in C call, in the order of `struct api`.
 #[repr(C)]
 pub struct Api {
-    calls: [*mut c_void; 10],
+    calls: [*mut c_void; 11],
     create: *mut c_void,
     attach: *mut c_void,
     close: *mut c_void,
     lock_rwlock: *mut c_void,
 }
 
-const CALLS: [&str; 10] = [
+const CALLS: [&str; 11] = [
     "neocortex_read",
     "neocortex_write",
     "neocortex_read_at",
@@ -198,6 +218,7 @@ const CALLS: [&str; 10] = [
     "neocortex_write_commit",
     "neocortex_write_publish",
     "neocortex_wait",
+    "neocortex_interrupt",
 ];
 
 /// The first version of `neocortex_options`.
@@ -237,7 +258,7 @@ impl Api {
             let address = unsafe { libc::dlsym(library, name.as_ptr()) };
             (!address.is_null()).then_some(address)
         };
-        let mut calls = [std::ptr::null_mut(); 10];
+        let mut calls = [std::ptr::null_mut(); 11];
         for (call, name) in calls.iter_mut().zip(CALLS) {
             *call = find(name)?;
         }

@@ -9,6 +9,7 @@
 mod c;
 mod contest;
 mod helper;
+mod iceoryx;
 mod place;
 mod roles;
 mod table;

@@ -21,10 +21,11 @@ pub fn play(arguments: &[String]) {
     let of = |index: usize| arguments[index].as_str();
     pin(PROCESSORS[1]);
     match role.as_str() {
-        "pong" => pong(number(of(0)), number(of(1)), Some(number(of(2)))),
-        "pong-spinning" => pong(number(of(0)), number(of(1)), None),
+        "pong" => pong(number(of(0)), number(of(1)), Some(number(of(2))), true),
+        "pong-spinning" => pong(number(of(0)), number(of(1)), None, of(2) == "true"),
         "pong-c" => pong_c(number(of(0)), number(of(1)), number(of(2))),
-        "pong-spin" => pong_spinning(number(of(0))),
+        "pong-spin" => pong_spinning(number(of(0)), number(of(1))),
+        "pong-iceoryx" => pong_iceoryx(number(of(0)), of(1), of(2), number(of(3))),
         "pong-futex" => pong_futex(number(of(0)), number(of(1)), of(2) == "true"),
         // SAFETY: the parent's descriptors, inherited.
         "pong-fd" => serve(|n| unsafe {
@@ -38,13 +39,14 @@ pub fn play(arguments: &[String]) {
         "publish" => publish(number(of(0)), number(of(1))),
         "hold" => hold(number(of(0))),
         "hold-robust" => hold_robust(number(of(0))),
+        "crowd" => crate::work::growth::crowd(number(of(0)), number(of(1)), number(of(2))),
         "loop" => crate::work::number::repeat(of(0), number(of(1))),
         role => panic!("no such role: {role}"),
     }
 }
 
-/// Answers after this thought, or spins.
-fn pong(there: i32, back: i32, thought: Option<u64>) {
+/// Answers after this thought, or spins; with what it read, or without reading.
+fn pong(there: i32, back: i32, thought: Option<u64>, is_read: bool) {
     let there = Cortex::<f64>::attach(there).expect("attach");
     let back = Cortex::<f64>::attach(back).expect("attach");
     let mut since = there.version();
@@ -58,7 +60,12 @@ fn pong(there: i32, back: i32, thought: Option<u64>) {
                 }
                 None => since = spin_until_changed(&there, since),
             }
-            back.write(there.read().expect("read")).expect("write");
+            let value = if is_read {
+                there.read().expect("read")
+            } else {
+                0.0
+            };
+            back.write(value).expect("write");
         }
         "done".to_owned()
     });
@@ -97,11 +104,26 @@ fn pong_c(there: i32, back: i32, thought: u64) {
     });
 }
 
-fn pong_spinning(id: i32) {
+fn pong_iceoryx(run: u32, there: &str, back: &str, thought: u64) {
+    let place = crate::iceoryx::Place::of(run);
+    let (_, there) = place.event(there);
+    let (back, _) = place.event(back);
+    serve(|n| {
+        for _ in 0..number::<u64>(n) {
+            crate::iceoryx::await_event(&there);
+            // SAFETY: only looks at the clock.
+            unsafe { c::peers_think(thought) };
+            back.notify().expect("notify");
+        }
+        "done".to_owned()
+    });
+}
+
+fn pong_spinning(id: i32, carried: u32) {
     let place = Place::attach(id, 4096);
     serve(|n| {
         // SAFETY: the parent's page.
-        unsafe { c::peers_spin_pong(place.base(), number(n)) };
+        unsafe { c::peers_spin_pong(place.base(), carried, number(n)) };
         "done".to_owned()
     });
 }

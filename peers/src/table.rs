@@ -1,6 +1,7 @@
 //! The table, for people and for programs.
 
-use crate::contest::{Figure, Outcome, Row, Settings, Target, Unit, C, RUST};
+use crate::contest::{Bound, Figure, Outcome, Row, Settings, Target, Unit, C, RUST};
+use crate::work::growth;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde::Serialize;
 use std::process::Command;
@@ -24,7 +25,7 @@ pub fn render(rows: &[Row], settings: &Settings) -> String {
         "peers (their figure, ours in theirs)",
         "targets",
     ]);
-    for row in rows {
+    for row in rows.iter().filter(|row| !growth::is_growth(row)) {
         let ours = row.figure(RUST);
         let peers = row
             .cells
@@ -58,11 +59,40 @@ pub fn render(rows: &[Row], settings: &Settings) -> String {
             Cell::new(targets.collect::<Vec<_>>().join("\n")),
         ]);
     }
+    let growth = render_growth(rows);
     format!(
-        "{table}\nmedian [quartiles]{}; {}",
+        "{table}\n{growth}median [quartiles]{}; {}",
         if settings.quick { ", quick" } else { "" },
         machine()
     )
+}
+
+/// The rows of growth, a table of their own: cost against size.
+fn render_growth(rows: &[Row]) -> String {
+    let rows: Vec<_> = rows.iter().filter(|row| growth::is_growth(row)).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header([
+        "work",
+        "cost at each size",
+        "exponent (0 constant, 1 linear)",
+    ]);
+    for row in rows {
+        let costs = row.cells.iter().map(|(size, outcome)| match outcome {
+            Outcome::Measured(figure) => format!("{size}: {}", show(figure, row.unit)),
+            Outcome::NotMeasured(why) => format!("{size}: {why}"),
+        });
+        let exponent = growth::exponent(row);
+        table.add_row([
+            Cell::new(&row.work),
+            Cell::new(costs.collect::<Vec<_>>().join("\n")),
+            Cell::new(exponent.map_or(String::new(), |exponent| format!("{exponent:.2}"))),
+        ]);
+    }
+    format!("{table}\n")
 }
 
 fn show(figure: &Figure, unit: Unit) -> String {
@@ -101,25 +131,31 @@ fn scale(value: f64, unit: Unit) -> String {
 /// Whether a target was met.
 #[derive(Serialize)]
 struct Verdict {
+    ours: &'static str,
     against: String,
-    target: f64,
-    ratio: f64,
+    bound: Bound,
+    /// The ratio, or the difference, that was measured.
+    found: f64,
     is_met: bool,
     unit: Unit,
 }
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (word, bound) = match self.unit {
-            Unit::Nanoseconds => ("at most", self.target),
-            Unit::PerSecond => ("at least", self.target),
+        let word = match self.unit {
+            Unit::Nanoseconds => "at most",
+            Unit::PerSecond => "at least",
         };
         let is_met = if self.is_met { "met" } else { "NOT met" };
-        write!(
-            f,
-            "{word} {bound:.2}× {}: {:.2}, {is_met}",
-            self.against, self.ratio
-        )
+        let (against, found) = (&self.against, self.found);
+        match self.bound {
+            Bound::Times(bound) => write!(f, "{word} {bound:.2}× {against}: {found:.2}, {is_met}"),
+            Bound::More(bound) => write!(
+                f,
+                "{}: {word} {bound:.1} ns more than {against}: {found:.2}, {is_met}",
+                self.ours
+            ),
+        }
     }
 }
 
@@ -131,15 +167,24 @@ fn judge(row: &Row) -> Vec<Verdict> {
         } else {
             (target.against.to_owned(), row.figure(target.against)?)
         };
-        let ratio = ours.median / theirs.median;
+        let (mut against, mut theirs) = (against, theirs.median);
+        if !target.beside.is_empty() {
+            theirs += row.figure(target.beside)?.median;
+            against = format!("{against} and {}", target.beside);
+        }
+        let (found, bound) = match target.bound {
+            Bound::Times(bound) => (ours.median / theirs, bound),
+            Bound::More(bound) => (ours.median - theirs, bound),
+        };
         let is_met = match row.unit {
-            Unit::Nanoseconds => ratio <= target.ratio,
-            Unit::PerSecond => ratio >= target.ratio,
+            Unit::Nanoseconds => found <= bound,
+            Unit::PerSecond => found >= bound,
         };
         Some(Verdict {
+            ours: target.ours,
             against,
-            target: target.ratio,
-            ratio,
+            bound: target.bound,
+            found,
             is_met,
             unit: row.unit,
         })
@@ -166,8 +211,8 @@ fn best_peer(row: &Row) -> Option<(String, Figure)> {
 pub struct Report {
     machine: String,
     is_quick: bool,
-    /// Seconds since 1970.
-    time: u64,
+    /// Of the run, UTC.
+    date: String,
     versions: Vec<(&'static str, String)>,
     rows: Vec<ReportedRow>,
 }
@@ -180,11 +225,10 @@ struct ReportedRow {
 }
 
 pub fn report(rows: &[Row], settings: &Settings) -> Report {
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Report {
         machine: machine(),
         is_quick: settings.quick,
-        time: time.map_or(0, |time| time.as_secs()),
+        date: said_by("date", &["-u", "+%Y-%m-%d"]),
         versions: versions(),
         rows: rows
             .iter()
@@ -196,7 +240,7 @@ pub fn report(rows: &[Row], settings: &Settings) -> Report {
     }
 }
 
-/// Of the crates, as Cargo.lock has them.
+/// Of the crates, as Cargo.lock has them, and of the C peers.
 fn versions() -> Vec<(&'static str, String)> {
     let lock = include_str!("../../Cargo.lock");
     let find = |name: &'static str| {
@@ -205,9 +249,20 @@ fn versions() -> Vec<(&'static str, String)> {
         let version = lock[at..].split('"').next()?;
         Some((name, version.to_owned()))
     };
+    let boost = std::fs::read_to_string("/usr/include/boost/version.hpp").unwrap_or_default();
+    let boost = boost
+        .lines()
+        .find_map(|line| line.strip_prefix("#define BOOST_LIB_VERSION "))
+        .map(|version| ("Boost", version.trim_matches('"').replace('_', ".")));
+    let libc = said_by("getconf", &["GNU_LIBC_VERSION"]);
+    let libc = libc
+        .strip_prefix("glibc ")
+        .map(|version| ("glibc", version.to_owned()));
     ["neocortex", "iceoryx2", "raw_sync"]
         .into_iter()
         .filter_map(find)
+        .chain(boost)
+        .chain(libc)
         .collect()
 }
 
@@ -220,9 +275,14 @@ fn machine() -> String {
         .unwrap_or("unknown processor")
         .to_owned();
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let system = Command::new("uname").arg("-srm").output();
-    let system = system.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    });
+    let system = said_by("uname", &["-srm"]);
     format!("{processor}, {count} processors, {system}")
+}
+
+/// What a command prints; empty where there is no such command.
+fn said_by(command: &str, arguments: &[&str]) -> String {
+    let output = Command::new(command).args(arguments).output();
+    output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
 }

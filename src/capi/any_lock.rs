@@ -6,10 +6,12 @@ use super::lock::{
 };
 use crate::error::{CortexError, CortexResult};
 use crate::format::LOCK_NAME_LIMIT;
+use crate::lock_site::LockSite;
 use crate::permission::Permission;
 use crate::segment::Kind;
-use crate::site::{LockSite, Settle, Wait};
+use crate::site::{Settle, Wait};
 use crate::sync::{Access, CortexSync, RwLock, Semaphore, SeqLock};
+use crate::sys::cancel;
 use std::ffi::{c_int, c_void, CStr, CString};
 
 /// A lock made of callbacks.
@@ -59,6 +61,8 @@ impl Callbacks {
         operation: &'static str,
     ) -> CortexResult<()> {
         let take = take.ok_or_else(|| missing("read_lock or write_lock"))?;
+        // What a callback sleeps in may be a cancellation point.
+        let _uncancelled = cancel::Disabled::new();
         let timeout = match (wait, wait.left()) {
             (Wait::Never, _) => NEOCORTEX_TRY,
             (_, None) => NEOCORTEX_FOREVER,
@@ -77,6 +81,7 @@ impl Callbacks {
 
     fn release(&self, access: Access) -> CortexResult<()> {
         let release = self.ops.release.ok_or_else(|| missing("release"))?;
+        let _uncancelled = cancel::Disabled::new();
         let access = match access {
             Access::Read => NEOCORTEX_ACCESS_READ,
             Access::Write => NEOCORTEX_ACCESS_WRITE,
@@ -115,9 +120,20 @@ pub enum AnyLock {
 }
 
 impl AnyLock {
+    /// Whether it is made of the caller's callbacks, each of which may fail.
+    pub(super) fn is_callers(&self) -> bool {
+        matches!(self, Self::Callbacks(_))
+    }
+
     /// Whether several read guards can be held at once.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::RwLock(_))
+    }
+
+    /// Whether its release cannot fail, and calls nothing of the program's.
+    #[inline]
+    pub(super) fn is_built_in(&self) -> bool {
+        !matches!(self, Self::Callbacks(_))
     }
 }
 
@@ -201,6 +217,16 @@ unsafe impl CortexSync for AnyLock {
             Self::RwLock(lock) => lock.try_read_fast(me),
             Self::Semaphore(lock) => lock.try_read_fast(me),
             Self::Callbacks(_) => false,
+        }
+    }
+
+    #[inline]
+    fn release_read(&self, me: u32) -> CortexResult<()> {
+        match self {
+            Self::SeqLock(lock) => lock.release_read(me),
+            Self::RwLock(lock) => lock.release_read(me),
+            Self::Semaphore(lock) => lock.release_read(me),
+            Self::Callbacks(_) => self.release(Access::Read),
         }
     }
 

@@ -33,18 +33,20 @@ pub(super) fn enter_for<R>(default: R, call: impl FnOnce() -> CortexResult<R>) -
 #[cold]
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> neocortex_status {
     let text = panic
-        .downcast_ref::<&str>()
+        .downcast::<&str>()
         .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
+        .or_else(|panic| panic.downcast::<String>().map(|text| *text))
+        .unwrap_or_else(|panic| {
+            // Its own drop may panic in turn, and that would cross.
+            std::mem::forget(panic);
+            String::new()
+        });
     keep(
         NEOCORTEX_ERR_PANIC,
         0,
         0,
         format!("neocortex panicked, which is a defect of it: {text}"),
     );
-    // The payload's own drop may panic in turn, and that would cross.
-    std::mem::forget(panic);
     NEOCORTEX_ERR_PANIC
 }
 
@@ -70,4 +72,39 @@ pub(super) fn check_not_null<T>(pointer: *const T, name: &str) -> CortexResult<(
 #[cold]
 pub(super) fn null(name: &str) -> CortexError {
     CortexError::invalid(0, format!("{name} is NULL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::{neocortex_last_message, neocortex_last_status};
+    use super::*;
+    use std::ffi::CStr;
+
+    #[test]
+    fn a_panic_becomes_a_status_whatever_it_carries() {
+        let message = || {
+            // SAFETY: a string that is valid until this thread's next failure.
+            let message = unsafe { CStr::from_ptr(neocortex_last_message()) };
+            message.to_str().unwrap().to_owned()
+        };
+        assert_eq!(enter(|| panic!("plainly")), NEOCORTEX_ERR_PANIC);
+        assert!(
+            message().ends_with("a defect of it: plainly"),
+            "{}",
+            message()
+        );
+        assert_eq!(enter_for(7, || panic!("by {}", 8)), 7);
+        assert_eq!(neocortex_last_status(), NEOCORTEX_ERR_PANIC);
+        assert!(message().ends_with("a defect of it: by 8"), "{}", message());
+        /// Panics again when it is dropped.
+        struct Again;
+        impl Drop for Again {
+            fn drop(&mut self) {
+                panic!("again");
+            }
+        }
+        let carried = || std::panic::resume_unwind(Box::new(Again));
+        assert_eq!(enter(carried), NEOCORTEX_ERR_PANIC);
+        assert!(message().ends_with("a defect of it: "), "{}", message());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::any_lock::AnyLock;
 use super::boundary::{borrow, check_not_null, enter, enter_for};
-use super::held::{self, Count};
+use super::held::Guards;
 use super::options::{duration, neocortex_options, Request, ATTACH_FLAGS, CREATE_FLAGS};
 use super::options::{NEOCORTEX_RANDOM_KEY, NEOCORTEX_READ_ONLY};
 use super::status::{neocortex_status, NEOCORTEX_OK};
@@ -12,6 +12,7 @@ use crate::observer::SegmentObserver;
 use crate::segment::{open, Segment};
 use crate::sys::cancel;
 use std::ffi::{c_char, CString};
+use std::sync::Arc;
 
 /// A handle: one process's attachment to a segment. Opaque.
 ///
@@ -20,7 +21,7 @@ use std::ffi::{c_char, CString};
 pub struct neocortex_segment {
     // What a fast call needs comes first.
     access: Access,
-    pub(super) held: Count,
+    pub(super) guards: Guards,
     lock_name: CString,
 }
 
@@ -36,11 +37,13 @@ impl neocortex_segment {
             Access::Observe(observer) => observer.lock_name(),
         };
         let lock_name = CString::new(name).unwrap_or_default();
-        Box::into_raw(Box::new(Self {
+        // Shared with the threads that must roll back guards when they end (`held`), who keep it weakly.
+        Arc::into_raw(Arc::new(Self {
             access,
-            held: Count::default(),
+            guards: Guards::default(),
             lock_name,
         }))
+        .cast_mut()
     }
 
     /// The segment, where the handle can do more than read.
@@ -55,12 +58,24 @@ impl neocortex_segment {
         }
     }
 
+    /// [`neocortex_segment::full`] for those who do not say why not.
+    #[inline]
+    pub(super) fn full_at_once(&self) -> Option<&Segment<AnyLock>> {
+        match &self.access {
+            Access::Full(segment) => Some(segment),
+            Access::Observe(_) => None,
+        }
+    }
+
     pub(super) fn read(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         match &self.access {
-            Access::Full(segment) if !segment.is_in_place() => segment.read_at(offset, buffer),
+            Access::Full(segment) if !segment.is_in_place() && !segment.lock().is_callers() => {
+                segment.read_at(offset, buffer)
+            }
             // An attempt that a writer overtakes has spoilt its buffer, and in place it may be the
-            // last one (the writer dies): so it is made elsewhere, for outputs are written on
-            // success only. The others always succeed in the end.
+            // last one (the writer dies); the release of a caller's lock may fail after the copy. So it
+            // is made elsewhere, for outputs are written on success only. The others always succeed in
+            // the end, but for the exception that `neocortex_read` names.
             Access::Full(segment) => staged(buffer, |copy| segment.read_at(offset, copy)),
             Access::Observe(observer) => staged(buffer, |copy| observer.read_at(offset, copy)),
         }
@@ -73,7 +88,7 @@ impl neocortex_segment {
         }
     }
 
-    fn key(&self) -> i32 {
+    pub(super) fn key(&self) -> i32 {
         match &self.access {
             Access::Full(segment) => segment.key(),
             Access::Observe(observer) => observer.key(),
@@ -118,7 +133,11 @@ pub(super) unsafe fn handle<'a>(
 /// options  NULL for the defaults: owner only, default lock, removed when this handle is closed.
 ///
 /// Returns a handle for neocortex_close, or NULL: see neocortex_last_status. An existing key is
-/// NEOCORTEX_ERR_CLEAN_SYSTEM with EEXIST, and neocortex_last_message says whether it is stale.
+/// NEOCORTEX_ERR_CLEAN_SYSTEM with EEXIST, and neocortex_last_message says whether it is stale; a limit of
+/// the kernel is the same with ENOSPC or ENOMEM. Fails as well with NEOCORTEX_ERR_INVALID_ARGUMENT;
+/// _UNSUPPORTED (a flag or field that this version does not know); _BUSY where NEOCORTEX_REPLACE_STALE finds
+/// somebody attached; with NEOCORTEX_FORCE_OWNERSHIP as neocortex_attach; _DIRTY_SYSTEM where something is
+/// left that the message names.
 ///
 /// # Safety
 /// `options` is NULL or valid, with what it points to.
@@ -142,7 +161,9 @@ pub unsafe extern "C" fn neocortex_create(
 ///
 /// Waits, for a bounded time, while the creator is still initialising. Returns a handle for
 /// neocortex_close, or NULL: see neocortex_last_status. A missing key is NEOCORTEX_ERR_CLEAN_SYSTEM with
-/// ENOENT.
+/// ENOENT, one of somebody else EACCES. Fails as well with NEOCORTEX_ERR_NOT_A_CORTEX; _FORMAT; _LAYOUT
+/// (another size, alignment or schema); _LOCK (another one, or one that needs callbacks); _NOT_READY (the
+/// creator is slow, or died); _FULL; _CORRUPT; _INVALID_ARGUMENT.
 #[no_mangle]
 pub extern "C" fn neocortex_attach(key: i32, size: usize) -> *mut neocortex_segment {
     // SAFETY: no options.
@@ -150,7 +171,8 @@ pub extern "C" fn neocortex_attach(key: i32, size: usize) -> *mut neocortex_segm
 }
 
 /// Attaches with options: of them schema, align, timeout_ns, lock and the flags NEOCORTEX_READ_ONLY and
-/// NEOCORTEX_NEVER_WAIT count. Otherwise as neocortex_attach.
+/// NEOCORTEX_NEVER_WAIT count. Otherwise as neocortex_attach; NEOCORTEX_ERR_UNSUPPORTED where the options
+/// have a flag or field that this version does not know.
 ///
 /// # Safety
 /// `options` is NULL or valid, with what it points to.
@@ -176,7 +198,8 @@ pub unsafe extern "C" fn neocortex_attach_with(
 /// Closes a handle; the owner's also removes the segment. NULL is fine.
 ///
 /// NEOCORTEX_ERR_BUSY while a guard is held through it in this process: it is then still open. After any
-/// other answer it is closed. In a forked child it never removes anything.
+/// other answer it is closed: NEOCORTEX_ERR_CLEAN_SYSTEM, or _DIRTY_SYSTEM where something is left that the
+/// message names. In a forked child it never removes anything.
 ///
 /// # Safety
 /// `segment` is NULL or a handle that no other thread uses now or later.
@@ -189,27 +212,31 @@ pub unsafe extern "C" fn neocortex_close(segment: *mut neocortex_segment) -> neo
     enter(|| {
         // SAFETY: the caller's promise.
         let open = unsafe { handle(segment) }?;
-        if !open.held.is_zero() {
+        if let Some(full) = open
+            .full_at_once()
+            .filter(|full| !open.guards.are_none(full))
+        {
             let detail = "a guard is held through this handle";
             return Err(CortexError::Busy {
-                key: open.key(),
+                key: full.key(),
                 detail,
             });
         }
-        if let Access::Full(full) = &open.access {
-            held::forget_inherited(full);
-        }
-        // SAFETY: made by Box::into_raw in `neocortex_segment::new`; the caller gives it up.
-        let closed = unsafe { Box::from_raw(segment) };
-        match closed.access {
-            Access::Full(segment) => segment.close(),
-            Access::Observe(_) => Ok(()),
+        // SAFETY: made by Arc::into_raw in `neocortex_segment::new`; the caller gives it up.
+        let closed = unsafe { Arc::from_raw(segment) };
+        // A thread that is ending may look into it at this moment; it then drops it.
+        match Arc::into_inner(closed).map(|closed| closed.access) {
+            Some(Access::Full(segment)) => segment.close(),
+            Some(Access::Observe(_)) | None => Ok(()),
         }
     })
 }
 
 /// Removes the cortex with this key, in use or not. Those attached keep sharing its memory; nobody else
 /// can attach.
+///
+/// Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOENT, or EPERM where it is another user's), _NOT_A_CORTEX,
+/// _DIRTY_SYSTEM (something is left that the message names), _INVALID_ARGUMENT.
 #[no_mangle]
 pub extern "C" fn neocortex_remove(key: i32) -> neocortex_status {
     let _uncancelled = cancel::Disabled::new();
@@ -217,7 +244,7 @@ pub extern "C" fn neocortex_remove(key: i32) -> neocortex_status {
 }
 
 /// Takes away the cortex with this key and its semaphores, if nobody is attached to it any more.
-/// NEOCORTEX_ERR_BUSY where somebody is; NEOCORTEX_OK where the key is free.
+/// NEOCORTEX_ERR_BUSY where somebody is; NEOCORTEX_OK where the key is free; else as neocortex_remove.
 #[no_mangle]
 pub extern "C" fn neocortex_reclaim(key: i32) -> neocortex_status {
     let _uncancelled = cancel::Disabled::new();
@@ -227,7 +254,7 @@ pub extern "C" fn neocortex_reclaim(key: i32) -> neocortex_status {
 /// The key it was created under; 0 for NULL.
 ///
 /// # Safety
-/// `segment` is NULL or an open handle; so for every function below.
+/// `segment` is NULL or an open handle.
 #[no_mangle]
 pub unsafe extern "C" fn neocortex_key(segment: *const neocortex_segment) -> i32 {
     // SAFETY: the caller's promise.
@@ -290,7 +317,7 @@ pub unsafe extern "C" fn neocortex_wait(
 
 /// Ends every wait of this process through this handle, or else its next one, with
 /// NEOCORTEX_ERR_INTERRUPTED. Async-signal-safe: made for signal handlers. Locks made of callbacks do not
-/// see it.
+/// see it. NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle.
@@ -307,7 +334,8 @@ pub unsafe extern "C" fn neocortex_interrupt(segment: *mut neocortex_segment) ->
 }
 
 /// Declares an unfinished write in place finished, with whatever bytes are there. Does nothing in the
-/// other layouts.
+/// other layouts. Takes the lock: NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED, _BUSY (this thread holds a guard),
+/// _READ_ONLY, _INVALID_ARGUMENT, or what the lock fails with.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle.
@@ -323,7 +351,8 @@ pub unsafe extern "C" fn neocortex_clear_poison(
     })
 }
 
-/// From now on closing this handle removes nothing.
+/// From now on closing this handle removes nothing. NEOCORTEX_ERR_READ_ONLY for an observer,
+/// NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle.
@@ -337,7 +366,7 @@ pub unsafe extern "C" fn neocortex_persist(segment: *mut neocortex_segment) -> n
 }
 
 /// How long any wait through this handle may last from now on: NEOCORTEX_FOREVER, NEOCORTEX_TRY, or
-/// nanoseconds.
+/// nanoseconds. NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle.
@@ -434,7 +463,7 @@ pub unsafe extern "C" fn neocortex_schema(segment: *const neocortex_segment) -> 
 }
 
 /// How many participants are attached now, in *alive, and how many can be, in *limit. Observers are not
-/// counted.
+/// counted. Fails with NEOCORTEX_ERR_REMOVED, _CLEAN_SYSTEM, _INVALID_ARGUMENT.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle, the others are NULL or valid for a number.

@@ -1,8 +1,8 @@
 //! Locks in C: the table of callbacks, the tables of the built-in locks, and what a lock is given.
 
 use super::boundary::{borrow, enter_for};
-use super::versioned::Versioned;
-use crate::site::Participants;
+use super::versioned::{size_up_to, Versioned};
+use crate::lock_site::Participants;
 use crate::sync::{CortexSync, RwLock, Semaphore, SeqLock};
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr::NonNull;
@@ -80,7 +80,10 @@ unsafe impl Send for neocortex_lock_ops {}
 unsafe impl Sync for neocortex_lock_ops {}
 
 // SAFETY: see the definition.
-unsafe impl Versioned for neocortex_lock_ops {}
+unsafe impl Versioned for neocortex_lock_ops {
+    const FIRST_SIZE: usize =
+        size_up_to::<Self>(std::mem::offset_of!(Self, destroy) + size_of::<fn()>());
+}
 
 /// The addresses by which a built-in table is known again, also when it was copied.
 static MARKS: [u8; 3] = [0; 3];

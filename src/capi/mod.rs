@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod options;
 mod status;
+mod thread_end;
 mod versioned;
 
 pub use copying::*;

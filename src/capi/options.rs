@@ -2,7 +2,7 @@
 
 use super::any_lock::Choice;
 use super::lock::neocortex_lock_ops;
-use super::versioned::{read_versioned, Versioned};
+use super::versioned::{read_versioned, size_up_to, Versioned};
 use crate::error::{CortexError, CortexResult};
 use crate::permission::Permission;
 use crate::segment::SegmentOptions;
@@ -62,7 +62,10 @@ pub struct neocortex_options {
 }
 
 // SAFETY: see the definition.
-unsafe impl Versioned for neocortex_options {}
+unsafe impl Versioned for neocortex_options {
+    const FIRST_SIZE: usize =
+        size_up_to::<Self>(std::mem::offset_of!(Self, slots) + size_of::<u32>());
+}
 
 /// What the options say, in the core's terms.
 pub(super) struct Request {

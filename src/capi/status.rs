@@ -1,8 +1,10 @@
 //! Status codes, and the thread's last failure.
 
+use super::thread_end;
 use crate::error::CortexError;
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, CStr, CString};
+use std::mem::ManuallyDrop;
 
 /// What a function answers: NEOCORTEX_OK or one of the negative NEOCORTEX_ERR_ constants, which are
 /// fixed for ever. Functions of a later version may answer with codes that are not listed here.
@@ -115,15 +117,20 @@ struct Failure {
 }
 
 thread_local! {
-    static LAST: RefCell<Option<Failure>> = const { RefCell::new(None) };
+    /// Without a destructor, so that failures are kept also for `atexit` handlers and for the
+    /// destructors of C++ statics and of thread keys, which run after those of the thread's locals.
+    static LAST: RefCell<ManuallyDrop<Option<Failure>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+/// Frees this thread's last failure.
+pub(super) fn forget() {
+    LAST.with(|last| drop(last.borrow_mut().take()));
 }
 
 /// One thing about this thread's last failure.
 fn last<R>(default: R, get: impl FnOnce(&Failure) -> R) -> R {
-    LAST.try_with(|last| last.borrow().as_ref().map(get))
-        .ok()
-        .flatten()
-        .unwrap_or(default)
+    LAST.with(|last| last.borrow().as_ref().map_or(default, get))
 }
 
 /// Keeps a failure for this thread, and returns its status.
@@ -146,9 +153,9 @@ pub(super) fn keep(status: neocortex_status, os_error: c_int, custom: c_int, mes
     // A message never has a NUL, unless a lock's name is hostile: cut it there.
     let text = message.split('\0').next().unwrap_or_default();
     let message = CString::new(text).unwrap_or_default();
-    // A thread whose locals are gone is ending; nobody can ask it.
-    let _ = LAST.try_with(|last| {
-        *last.borrow_mut() = Some(Failure {
+    thread_end::expect();
+    LAST.with(|last| {
+        **last.borrow_mut() = Some(Failure {
             status,
             os_error,
             custom,

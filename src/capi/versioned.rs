@@ -2,15 +2,28 @@
 
 use crate::error::{CortexError, CortexResult};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
 /// A structure of the library that C programs allocate: it begins with its size, all zeros is one of
-/// its values, and fields are only ever added at its end.
+/// its values, and fields are only ever added at its end, past its padding.
 ///
 /// # Safety
 /// `repr(C)`, a `size_t` first, valid when zeroed.
-pub(super) unsafe trait Versioned: Copy {}
+pub(super) unsafe trait Versioned: Copy {
+    /// What `sizeof` gave for it in the first version of the library.
+    const FIRST_SIZE: usize;
+}
 
-/// Copies a structure that was compiled against this or another version of the header.
+/// What `sizeof` gives for a `T` whose last field ends at `end`.
+pub(super) const fn size_up_to<T>(end: usize) -> usize {
+    end.next_multiple_of(align_of::<T>())
+}
+
+/// No version of a structure will be larger.
+const SIZE_LIMIT: usize = 4096;
+
+/// Copies a structure that was compiled against this or another version of the header: fields that it
+/// does not have yet are 0, those that this library does not have yet must be.
 ///
 /// # Safety
 /// Valid for as many bytes as its first field says, and at least for that field.
@@ -21,16 +34,101 @@ pub(super) unsafe fn read_versioned<T: Versioned>(
 ) -> CortexResult<T> {
     // SAFETY: the caller's promise; unaligned, for that costs nothing here.
     let size = unsafe { given.cast::<usize>().read_unaligned() };
-    if size < size_of::<T>() {
-        let detail = format!("{what}: struct_size {size} is less than {}", size_of::<T>());
+    if size < T::FIRST_SIZE {
+        let detail = format!("{what}: struct_size {size} is less than {}", T::FIRST_SIZE);
+        return Err(CortexError::invalid(key, detail));
+    }
+    // A size that was never set, rather than a later version's: it would be read beyond the end of memory.
+    if size > SIZE_LIMIT {
+        let detail = format!("{what}: struct_size {size} cannot be meant");
         return Err(CortexError::invalid(key, detail));
     }
     // SAFETY: the caller's promise.
     let bytes = unsafe { std::slice::from_raw_parts(given.cast::<u8>(), size) };
-    if bytes[size_of::<T>()..].iter().any(|&byte| byte != 0) {
+    let known = size.min(size_of::<T>());
+    if bytes[known..].iter().any(|&byte| byte != 0) {
         let detail = "a structure has fields that this version of the library does not know";
         return Err(CortexError::Unsupported { key, detail });
     }
-    // SAFETY: `size_of::<T>()` bytes are there; Versioned says what they may be.
-    Ok(unsafe { given.cast::<T>().read_unaligned() })
+    let mut structure = MaybeUninit::<T>::zeroed();
+    // SAFETY: both are there for `known` bytes, and apart. The bytes are fields of T as its user set them, the
+    // rest is zero: valid (Versioned).
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), structure.as_mut_ptr().cast(), known);
+        Ok(structure.assume_init())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program was compiled against: the first version.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct First {
+        struct_size: usize,
+        number: u64,
+        flag: u32,
+    }
+
+    /// What the library has become.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Grown {
+        first: First,
+        later: u64,
+        latest: u64,
+    }
+
+    // SAFETY: see the definition.
+    unsafe impl Versioned for Grown {
+        const FIRST_SIZE: usize =
+            size_up_to::<First>(std::mem::offset_of!(First, flag) + size_of::<u32>());
+    }
+
+    fn read(struct_size: usize, more: [u64; 4]) -> CortexResult<Grown> {
+        #[repr(C)]
+        struct Given(First, [u64; 4]);
+        let first = First {
+            struct_size,
+            number: 7,
+            flag: 1,
+        };
+        let given = Given(first, more);
+        assert!(struct_size <= size_of::<Given>());
+        // SAFETY: valid for `struct_size` bytes.
+        unsafe { read_versioned(1, (&raw const given).cast(), "a structure") }
+    }
+
+    #[test]
+    fn fields_that_an_older_program_does_not_have_are_zero() {
+        assert_eq!(Grown::FIRST_SIZE, size_of::<First>());
+        // What lies behind an older program's structure is none of ours.
+        let grown = read(size_of::<First>(), [11, 12, 13, 14]).expect("the first version");
+        assert_eq!((grown.first.number, grown.first.flag), (7, 1));
+        assert_eq!((grown.later, grown.latest), (0, 0));
+        let grown = read(size_of::<First>() + 8, [11, 12, 13, 14]).expect("the second version");
+        assert_eq!((grown.later, grown.latest), (11, 0));
+    }
+
+    #[test]
+    fn fields_that_this_library_does_not_have_must_be_zero() {
+        let grown =
+            read(size_of::<Grown>() + 16, [11, 12, 0, 0]).expect("nothing new is asked for");
+        assert_eq!((grown.later, grown.latest), (11, 12));
+        for more in [[11, 12, 1, 0], [11, 12, 0, 1 << 63]] {
+            let refused = read(size_of::<Grown>() + 16, more);
+            assert!(matches!(refused, Err(CortexError::Unsupported { .. })));
+        }
+        assert!(read(size_of::<Grown>() + 8, [11, 12, 0, 1]).is_ok());
+    }
+
+    #[test]
+    fn less_than_the_first_version_is_refused() {
+        for size in 0..size_of::<First>() {
+            let refused = read(size, [0; 4]);
+            assert!(matches!(refused, Err(CortexError::InvalidArgument { .. })));
+        }
+    }
 }

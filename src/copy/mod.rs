@@ -36,11 +36,11 @@
 //!   older store (`begun`) and after a younger one (`committed`), and the release fence does not
 //!   stop them. So `sfence` stands on both sides of the streaming loop: `begun` is visible before
 //!   its first byte, its last byte before `committed`.
-//! - `rep movsb` is not used. It would be sound: the SDM lets the stores within one string
-//!   operation appear out of order, but orders the operation with the stores before and after it
-//!   ("data and semaphores should be separated"). But on Zen 4 it is never faster than the AVX
-//!   loop, and takes 30 times as long when the destination begins 7 bytes further into its page
-//!   than the source, as an unaligned private buffer may.
+//! - `rep movsb` needs no more: the SDM lets the stores within one string operation appear out of
+//!   order, but orders the operation with the stores before and after it ("data and semaphores should
+//!   be separated"). It is used for long copies on Intel processors only: on Zen 4 it is never faster
+//!   than the AVX loop, and takes 30 times as long when the destination begins 7 bytes further into its
+//!   page than the source, as an unaligned private buffer may; such copies go downwards by AVX.
 //! - aarch64: the fences are `dmb ishld` (acquire) and `dmb ish` (release), which order all earlier
 //!   loads, or all earlier accesses, with all later ones, `ldp` and `stp` of vector registers as
 //!   any other. Plain `stp` is used, never `stnp`, so nothing more is needed.

@@ -55,6 +55,9 @@ fn every_short_length_at_every_offset_copies_these_bytes_only() {
 fn lengths_around_every_threshold_copy_these_bytes_only() {
     let offsets = [(0, 0), (0, 1), (7, 0), (3, 16), (15, 13)];
     let lengths = [
+        319,
+        320,
+        321,
         511,
         512,
         513,
@@ -88,6 +91,12 @@ fn every_vector_form_copies_these_bytes_only() {
         &[(512 << 10) + 50, (512 << 10) + 127],
         &offsets(2, 32),
     );
+    if machine::has_fast_lines() {
+        let from = machine::LINES_FROM;
+        let lengths: Vec<usize> = (from..=from + 300).chain([4097]).collect();
+        check(&[machine::copy_lines], &lengths, &offsets(4, 65));
+    }
+    check(&[machine::copy_string], &lengths, &offsets(4, 32));
 }
 
 /// Stores and loads an array of every given size by `$store` and `$load`.

@@ -88,17 +88,21 @@ impl Board {
         }
     }
 
-    /// Writes both words and commits.
-    fn whole(&self, commit: u64, who: u64) {
+    /// Writes both words.
+    fn whole(&self, commit: u64, who: u64) -> Lines {
         (0..WORDS).for_each(|word| self.write(commit, word, commit + who));
-        self.ledger().commit(commit, Lines::WHOLE);
+        Lines::WHOLE
     }
 
-    /// Writes one word of a slot that is up to date, and commits.
-    fn part(&self, commit: u64, word: usize, who: u64) {
+    /// Writes one word of a slot that is up to date.
+    fn part(&self, commit: u64, word: usize, who: u64) -> Lines {
         self.write(commit, word, commit + who);
-        let changed = Lines::covering(word * LINE, LINE);
-        self.ledger().commit(commit, changed);
+        Lines::covering(word * LINE, LINE)
+    }
+
+    /// Commits and begins the next commit, as `signal::publish`.
+    fn publish(&self, commit: u64, changed: Lines) -> Begun {
+        self.ledger().publish(commit, changed, || ()).0
     }
 
     /// One turn under the lock, as `Segment::write_with` and a guard take it; every word it writes is
@@ -111,25 +115,23 @@ impl Board {
             self.catch_up(begun);
         }
         match turn {
-            Whole => self.whole(commit, who),
-            Part(word) => self.part(commit, word, who),
+            Whole => ledger.commit(commit, self.whole(commit, who)),
+            Part(word) => ledger.commit(commit, self.part(commit, word, who)),
             GiveUp => {
                 self.write(commit, 0, RUBBISH);
                 self.give_up();
             }
             Publish => {
-                self.whole(commit, who);
-                let second = ledger.begin_next(commit).commit;
-                self.whole(second, who);
-                let third = ledger.begin_next(second).commit;
+                let second = self.publish(commit, self.whole(commit, who)).commit;
+                let third = self.publish(second, self.whole(second, who)).commit;
                 self.write(third, 0, RUBBISH);
                 self.give_up();
             }
             Refresh => {
-                self.part(commit, 0, who);
-                let next = ledger.begin_next(commit);
+                let next = self.publish(commit, self.part(commit, 0, who));
                 self.catch_up(next);
-                self.part(next.commit, 1, who);
+                let changed = self.part(next.commit, 1, who);
+                ledger.commit(next.commit, changed);
             }
         }
     }
@@ -312,4 +314,32 @@ fn a_publisher_that_dies_at_any_step() {
 #[test]
 fn a_commit_is_never_without_its_range() {
     succeed_after(&[Part(0); 8], 2, &[Part(1)], &[Part(0)]);
+}
+
+/// What a dead writer left half way in place is declared whole: everybody reads then what the healer saw.
+#[test]
+fn what_was_healed_reads_as_the_healer_saw_it() {
+    explore_deaths(Some(3), |steps| {
+        let board = Board::new(1);
+        let other = Arc::clone(&board);
+        let healer = thread::spawn(move || {
+            let mortal = Arc::clone(&other);
+            let lived = thread::spawn(move || live(steps, || mortal.turn(Whole, 0)));
+            let lived = lived.join().unwrap();
+            if other.ledger().is_unfinished() {
+                other.ledger().heal();
+            }
+            assert!(!other.ledger().is_unfinished());
+            (lived, other.value())
+        });
+        let accepted = board.attempt();
+        let (lived, healed) = healer.join().unwrap();
+        match accepted {
+            Some((0, value)) => assert_eq!(value, [0; WORDS]),
+            Some((1, value)) => assert_eq!(value, healed),
+            Some((commit, _)) => panic!("there is no commit {commit}"),
+            None => {}
+        }
+        lived
+    });
 }

@@ -31,13 +31,49 @@ impl Bed {
     }
 }
 
+/// One semaphore that somebody holds or nobody.
+pub(super) struct Beacon(Semaphore);
+
+impl Beacon {
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(0))
+    }
+
+    /// Claims it; `false` where it is lit.
+    pub(super) fn claim(&self) -> bool {
+        super::mortal::step();
+        full_barrier();
+        let claimed = self
+            .0
+            .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        full_barrier();
+        claimed
+    }
+
+    pub(super) fn put_out(&self) {
+        full_barrier();
+        let before = self.0.swap(0, Ordering::AcqRel);
+        assert_eq!(before, 1, "a beacon that nobody held was put out");
+        full_barrier();
+    }
+
+    pub(super) fn is_lit(&self) -> bool {
+        full_barrier();
+        // A read-modify-write, because the kernel looks under its own lock: never an old value.
+        let lit = self.0.fetch_add(0, Ordering::AcqRel) != 0;
+        full_barrier();
+        lit
+    }
+}
+
 /// A segment with one lock, and the kernel around it.
 pub(super) struct Kernel {
     pub(super) word: AtomicU32,
     pub(super) queue: AtomicU32,
     pub(super) lines: [Line; SLOTS],
     pub(super) high_water: AtomicU32,
-    beacons: [Semaphore; SLOTS],
+    beacons: [Beacon; SLOTS],
     bed: Bed,
     line_bed: Bed,
 }
@@ -64,36 +100,23 @@ impl Kernel {
             queue: AtomicU32::new(0),
             lines: std::array::from_fn(|_| Line::new()),
             high_water: AtomicU32::new(0),
-            beacons: std::array::from_fn(|_| Semaphore::new(0)),
+            beacons: std::array::from_fn(|_| Beacon::new()),
             bed: Bed::new(),
             line_bed: Bed::new(),
         }
     }
 
     pub(super) fn claim(&self, slot: u32) -> bool {
-        super::mortal::step();
-        full_barrier();
-        let claimed = self.beacons[slot as usize]
-            .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
-        full_barrier();
-        claimed
+        self.beacons[slot as usize].claim()
     }
 
     /// What a participant does to its own beacon, and the kernel to a dead one's.
     pub(super) fn put_out(&self, slot: u32) {
-        full_barrier();
-        let before = self.beacons[slot as usize].swap(0, Ordering::AcqRel);
-        assert_eq!(before, 1, "a beacon that nobody held was put out");
-        full_barrier();
+        self.beacons[slot as usize].put_out();
     }
 
     fn is_lit(&self, slot: u32) -> bool {
-        full_barrier();
-        // A read-modify-write, because the kernel looks under its own lock: never an old value.
-        let lit = self.beacons[slot as usize].fetch_add(0, Ordering::AcqRel) != 0;
-        full_barrier();
-        lit
+        self.beacons[slot as usize].is_lit()
     }
 
     /// Joins as production does: claim, settle, raise the generation.
@@ -149,6 +172,7 @@ pub(super) struct Participant<'a> {
     pub(super) id: Id,
     sleep: Sleep,
     wake_all: bool,
+    looks: u32,
     /// The dead slot whose beacon it holds at the moment.
     claimed: Cell<Option<u32>>,
 }
@@ -160,6 +184,7 @@ impl<'a> Participant<'a> {
             id,
             sleep,
             wake_all: false,
+            looks: 0,
             claimed: Cell::new(None),
         }
     }
@@ -182,6 +207,12 @@ impl<'a> Participant<'a> {
         if owner::leave(&self.kernel.word) && self.sleep == Sleep::UntilWoken {
             self.wake(&self.kernel.word);
         }
+    }
+
+    /// The middle of what a holder does, in which anybody else may run.
+    pub(super) fn linger(&self) {
+        super::mortal::step();
+        self.kernel.queue.load(Ordering::Relaxed);
     }
 
     /// The kernel puts out what a dead participant had lit.
@@ -224,8 +255,12 @@ impl World for Participant<'_> {
     }
 
     fn look_again(&mut self) -> CortexResult<()> {
-        // Loom would let a load that is repeated without end be old without end.
-        loom::thread::yield_now();
+        // Loom would let a load that is repeated without end be old without end. Not at the first, for who
+        // yields does not go on before the others have, and would never be in time to rob one of them.
+        self.looks += 1;
+        if self.looks > 1 {
+            loom::thread::yield_now();
+        }
         Ok(())
     }
 

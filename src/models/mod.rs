@@ -10,12 +10,14 @@
 //! | [`commit`] | relaxed atomics for the racy copy |
 //! | [`signal`] | [`kernel`]: sleeping and waking |
 //! | [`rwlock`] | [`kernel`] |
+//! | [`membership`] | [`kernel`] |
+//! | [`lifecycle`] | the gate and one beacon |
 //!
 //! A participant dies by [`mortal`]: before any one of its stores, as the model asks. What a model
 //! protects by a lock stands in loom's `UnsafeCell`, so that a missing happens-before is a failure, and a
 //! lost wake-up is a deadlock, which loom reports.
 //!
-//! `.ci/loom-bites` weakens the source in one place at a time and shows that a model then fails.
+//! `.ci/loom-bites` weakens every ordering of the source, one at a time, and shows that a model then fails.
 //!
 //! The larger models are bounded to a few preemptions, to end within seconds; `LOOM_MAX_PREEMPTIONS=5`
 //! in the environment takes them further, in hours.
@@ -25,6 +27,8 @@
 //! * It takes `SeqCst` accesses for `AcqRel`; its fences are right, and the algorithms rely on them.
 //! * It knows no load that sees what is stored later in program order (load buffering).
 //! * It keeps the last seven stores of each atomic, and remembers one last access (see [`mortal`]).
+//! * A semaphore operation less than a full barrier: where one stands just before, a release is more than the
+//!   models need, and is kept for other kernels (`EXEMPT` in `.ci/loom-bites`).
 //! * What takes 2¹⁸ tenancies of one slot: why a new tenant settles before it raises the generation,
 //!   and a thief claims before it frees a word that it has seen, is argued in `sync::owner`.
 
@@ -32,6 +36,10 @@
 mod commit;
 #[cfg(test)]
 mod kernel;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod membership;
 pub(crate) mod mortal;
 #[cfg(test)]
 mod owner;

@@ -117,6 +117,11 @@ macro_rules! mortal {
                 self.0.fetch_or(value, order)
             }
 
+            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_and(value, order)
+            }
+
             pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
                 step();
                 self.0.fetch_max(value, order)

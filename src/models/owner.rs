@@ -4,6 +4,7 @@
 use super::kernel::{Kernel, Participant, Sleep};
 use super::mortal::live;
 use super::{explore, explore_deaths};
+use crate::sync::owner::{pass_dead, try_take};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -35,12 +36,14 @@ impl Guarded {
     }
 
     /// What a holder does: adds one to both words, and may die in between.
-    fn add(&self) {
+    fn add(&self, me: &Participant<'_>) {
         // SAFETY: under the owner word; loom checks it.
         self.first.with_mut(|first| unsafe { *first += 1 });
-        super::mortal::step();
-        // SAFETY: as above.
-        self.second.with_mut(|second| unsafe { *second += 1 });
+        self.second.with_mut(|second| {
+            me.linger();
+            // SAFETY: as above.
+            unsafe { *second += 1 };
+        });
     }
 
     fn sums(&self) -> (u32, u32) {
@@ -54,7 +57,7 @@ impl Guarded {
     fn turn(&self, participant: &mut Participant<'_>) -> bool {
         let taken = participant.take();
         if taken {
-            self.add();
+            self.add(participant);
             participant.leave();
         }
         taken
@@ -227,4 +230,59 @@ fn a_death_is_seen_both_by_a_thief_and_by_the_next_tenant() {
     });
     assert_ne!(TENANT_JOINED.load(SeqCst), 0);
     assert_ne!(THIEF_HELD_THE_BEACON.load(SeqCst), 0);
+}
+
+/// Somebody dies while it holds, somebody else frees the word, and a third takes it at once.
+#[test]
+fn who_comes_after_a_thief_sees_what_the_dead_stored() {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1, 2].map(|slot| guarded.kernel.join(slot).unwrap());
+        let others = [Arc::clone(&guarded), Arc::clone(&guarded)];
+        let [dead, freer] = others;
+        assert!(try_take(&guarded.kernel.word, ids[0]));
+        let dead = thread::spawn(move || {
+            let me = Participant::new(&dead.kernel, ids[0], Sleep::Naps);
+            assert!(!live(0, || dead.add(&me)));
+            me.bury();
+        });
+        let freer = thread::spawn(move || {
+            let me = Participant::new(&freer.kernel, ids[1], Sleep::Naps);
+            pass_dead(&freer.kernel.word, ids[0].0, &me).unwrap();
+        });
+        if try_take(&guarded.kernel.word, ids[2]) {
+            assert_eq!(guarded.sums(), (1, 0));
+            TAKEN.fetch_add(1, SeqCst);
+        }
+        dead.join().unwrap();
+        freer.join().unwrap();
+    });
+    assert_ne!(TAKEN.load(SeqCst), 0);
+}
+
+/// A holder that has only just joined, and had to wait for the word, is judged by a contender that has asked
+/// the kernel nothing.
+#[test]
+fn a_new_tenant_that_waited_for_the_word_is_not_robbed() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let mut me = guarded.participant(0, Sleep::Naps);
+        let id = guarded.kernel.join(2).unwrap();
+        assert!(me.take());
+        let others = [Arc::clone(&guarded), Arc::clone(&guarded)];
+        let [tenant, contender] = others;
+        let tenant = thread::spawn(move || {
+            let mut me = tenant.participant(1, Sleep::Patience(0));
+            tenant.turn(&mut me)
+        });
+        let contender = thread::spawn(move || {
+            let mut me = Participant::new(&contender.kernel, id, Sleep::Patience(0));
+            contender.turn(&mut me)
+        });
+        me.leave();
+        let turns = u32::from(tenant.join().unwrap()) + u32::from(contender.join().unwrap());
+        assert!(me.take());
+        assert_eq!(guarded.sums(), (turns, turns));
+    });
 }

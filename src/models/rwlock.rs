@@ -39,8 +39,11 @@ impl Guarded {
                 Err(_) => return None,
             }
         }
-        // SAFETY: under the read lock; loom checks it.
-        let value = self.value.with(|value| unsafe { *value });
+        let value = self.value.with(|value| {
+            me.linger();
+            // SAFETY: under the read lock; loom checks it.
+            unsafe { *value }
+        });
         if shared::retreat(word, line) {
             me.wake(line.word());
         }
@@ -58,8 +61,11 @@ impl Guarded {
             shared::outwait(slot, line(slot), me)
         });
         if drained.is_ok() {
-            // SAFETY: under the write lock; loom checks it.
-            self.value.with_mut(|value| unsafe { *value += 1 });
+            self.value.with_mut(|value| {
+                me.linger();
+                // SAFETY: under the write lock; loom checks it.
+                unsafe { *value += 1 };
+            });
         }
         me.leave();
         drained.is_ok()
@@ -193,5 +199,74 @@ fn the_next_tenant_of_a_dead_readers_slot_is_not_forgotten() {
         let mut tenant = Participant::new(&guarded.kernel, id, Sleep::Naps).waking_all();
         assert!(guarded.read(&mut tenant).unwrap() <= 1);
         writer.join().unwrap();
+    });
+}
+
+/// A reader dies, its slot is let again, and a writer finds the new tenant's empty line.
+#[test]
+fn a_writer_comes_after_what_a_dead_reader_loaded() {
+    explore(Some(2), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let others = [Arc::clone(&guarded), Arc::clone(&guarded)];
+        let [dead, writer] = others;
+        let dead = thread::spawn(move || {
+            let mut me = Participant::new(&dead.kernel, ids[0], Sleep::Naps).waking_all();
+            // Counted, and dead as soon as it has loaded.
+            assert!(!live(2, || drop(dead.read(&mut me))));
+            me.bury();
+        });
+        let writer = thread::spawn(move || {
+            let mut me = Participant::new(&writer.kernel, ids[1], Sleep::Naps).waking_all();
+            assert!(writer.write(&mut me));
+        });
+        let _ = guarded.kernel.join(0);
+        dead.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A reader waits for one writer, and finds another in its place, which has only just joined.
+#[test]
+fn a_writer_that_has_just_joined_is_not_robbed_by_a_reader() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 2].map(|slot| guarded.kernel.join(slot).unwrap());
+        let mut me = Participant::new(&guarded.kernel, ids[1], Sleep::Naps).waking_all();
+        assert!(me.take());
+        let others = [Arc::clone(&guarded), Arc::clone(&guarded)];
+        let [reading, writing] = others;
+        let reader = thread::spawn(move || {
+            let patience = Sleep::Patience(0);
+            let mut me = Participant::new(&reading.kernel, ids[0], patience).waking_all();
+            reading.read(&mut me)
+        });
+        let writer = thread::spawn(move || {
+            let id = writing.kernel.join(1).unwrap();
+            let mut me = Participant::new(&writing.kernel, id, Sleep::Patience(0)).waking_all();
+            writing.write(&mut me)
+        });
+        me.leave();
+        assert!(reader.join().unwrap().unwrap_or(0) <= 1);
+        writer.join().unwrap();
+    });
+}
+
+/// A reader that was barred tries again, and is barred again, and is counted once at most.
+#[test]
+fn a_reader_barred_by_one_writer_and_the_next_gets_in() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1].map(|slot| guarded.kernel.join(slot).unwrap());
+        let other = Arc::clone(&guarded);
+        let writer = thread::spawn(move || {
+            let mut me = Participant::new(&other.kernel, ids[1], Sleep::Naps).waking_all();
+            assert!(other.write(&mut me));
+            assert!(other.write(&mut me));
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[0], Sleep::Naps).waking_all();
+        assert!(guarded.read(&mut me).unwrap() <= 2);
+        writer.join().unwrap();
+        assert_eq!(guarded.read(&mut me), Some(2));
     });
 }

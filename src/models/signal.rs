@@ -1,63 +1,97 @@
-//! Waiting for a commit: no wake-up is lost, whichever way the writer commits.
+//! Waiting for a commit: no wake-up is lost, whichever way the writer commits, and none when the segment is
+//! removed; what a writer stored before its commit is seen after the wait; a request is answered.
 //!
 //! A waiter that sleeps for ever is a deadlock, which loom reports; in production it would sleep out its
 //! slice.
 
 use super::explore;
 use super::kernel::Kernel;
-use super::mortal::AtomicU64;
+use crate::commit::{CommitLine, Ledger, Lines, RangeLine};
+use crate::format::{state, Header};
+use crate::lifecycle;
 use crate::participants::Id;
-use crate::primitive::Ordering;
 use crate::signal::{self, SignalLine};
 use crate::sync::owner;
-use loom::sync::Arc;
+use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use std::time::Duration;
 
 struct Board {
     kernel: Kernel,
-    committed: AtomicU64,
+    counters: CommitLine,
+    ranges: RangeLine,
     line: SignalLine,
+    /// What a writer stored, plainly and elsewhere, before each commit.
+    notes: [UnsafeCell<u64>; 3],
 }
+
+// SAFETY: loom's cells report any two accesses that are not ordered; that is what is tried.
+unsafe impl Sync for Board {}
 
 impl Board {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
+        let board = Self {
             kernel: Kernel::new(),
-            committed: AtomicU64::new(0),
+            counters: CommitLine::new(),
+            ranges: RangeLine::new(),
             line: SignalLine::new(),
-        })
+            notes: std::array::from_fn(|_| UnsafeCell::new(0)),
+        };
+        board.ledger().initialise();
+        Arc::new(board)
     }
 
-    /// As `Segment::wait_changed`.
-    fn wait_changed(&self, since: u64) -> u64 {
-        loop {
-            let expected = signal::prepare(&self.line);
-            let version = self.committed.load(Ordering::Acquire);
-            if version != since {
-                return version;
-            }
-            self.kernel.sleep(&self.line.signal, expected);
+    fn ledger(&self) -> Ledger<'_> {
+        Ledger {
+            line: &self.counters,
+            ranges: &self.ranges,
+            slots: 2,
         }
     }
 
-    fn wake(&self, is_awaited: bool) {
-        if is_awaited && signal::announce(&self.line) {
+    /// As `Segment::wait_changed`; and what the writer noted before is seen.
+    fn wait_changed(&self, since: u64) -> u64 {
+        let look = || {
+            let version = self.ledger().committed();
+            (version != since).then_some(version)
+        };
+        let sleep = |word: &_, value| self.kernel.sleep(word, value);
+        let version = signal::wait(&self.line, look, sleep);
+        // SAFETY: the commit comes after the note; loom checks it.
+        let note = self.notes[version as usize].with(|note| unsafe { *note });
+        assert_eq!(note, version);
+        version
+    }
+
+    fn note(&self, commit: u64) {
+        // SAFETY: only the writer of this commit stores it, before the commit; loom checks it.
+        self.notes[commit as usize].with_mut(|note| unsafe { *note = commit });
+    }
+
+    /// As `Segment::wake_waiters`.
+    fn wake_waiters(&self) {
+        if signal::is_awaited(&self.line) && signal::announce(&self.line) {
             self.kernel.wake(&self.line.signal, true);
         }
     }
 
     /// As `WriteGuard::publish`.
     fn publish(&self, commit: u64) {
-        self.committed.store(commit, Ordering::Release);
-        self.wake(signal::is_awaited_after_store(&self.line));
+        self.note(commit);
+        let (_, is_wanted) = signal::publish(self.ledger(), &self.line, commit, Lines::WHOLE);
+        if is_wanted {
+            self.wake_waiters();
+        }
     }
 
     /// As `Segment::write_with`: the lock's release is the fence.
     fn write(&self, commit: u64) {
         assert!(owner::try_take(&self.kernel.word, Id::new(0, 1)));
-        self.committed.store(commit, Ordering::Release);
+        self.note(commit);
+        self.ledger().commit(commit, Lines::WHOLE);
         assert!(!owner::leave(&self.kernel.word), "nobody contends");
-        self.wake(signal::is_awaited(&self.line));
+        self.wake_waiters();
     }
 }
 
@@ -123,7 +157,7 @@ fn of_two_writers_one_wakes_for_both() {
         let (first, second) = (Arc::clone(&board), Arc::clone(&board));
         let first = thread::spawn(move || first.publish(1));
         let second = thread::spawn(move || {
-            while second.committed.load(Ordering::Acquire) != 1 {
+            while second.ledger().committed() != 1 {
                 thread::yield_now();
             }
             second.publish(2);
@@ -134,5 +168,98 @@ fn of_two_writers_one_wakes_for_both() {
         }
         first.join().unwrap();
         second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_removal_wakes_the_waiter() {
+    explore(Some(4), || {
+        let board = Board::new();
+        let header = Arc::new(Header::new());
+        assert!(header.transit(state::INITIALISING, state::READY));
+        let (other, others) = (Arc::clone(&board), Arc::clone(&header));
+        let remover = thread::spawn(move || {
+            lifecycle::mark_removed(&others, &other.line);
+            other.kernel.wake(&other.line.signal, true);
+        });
+        let look = || (header.state() == state::REMOVED).then_some(());
+        signal::wait(&board.line, look, |word, value| {
+            board.kernel.sleep(word, value);
+        });
+        remover.join().unwrap();
+    });
+}
+
+/// A removal and a commit at the same time: whoever of the two changes the word, both are seen.
+#[test]
+fn a_commit_and_a_removal_both_reach_the_waiter() {
+    explore(Some(3), || {
+        let board = Board::new();
+        let header = Arc::new(Header::new());
+        assert!(header.transit(state::INITIALISING, state::READY));
+        let (other, others) = (Arc::clone(&board), Arc::clone(&header));
+        let remover = thread::spawn(move || {
+            lifecycle::mark_removed(&others, &other.line);
+            other.kernel.wake(&other.line.signal, true);
+        });
+        let other = Arc::clone(&board);
+        let writer = thread::spawn(move || other.publish(1));
+        let look = || {
+            let is_removed = header.state() == state::REMOVED;
+            (is_removed && board.ledger().committed() == 1).then_some(())
+        };
+        signal::wait(&board.line, look, |word, value| {
+            board.kernel.sleep(word, value);
+        });
+        remover.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A publisher that never ends by itself; a reader who asks, and reads while all stands still.
+#[test]
+fn a_publisher_answers_a_request_where_a_read_gets_through() {
+    /// Whose turn it is.
+    #[derive(PartialEq)]
+    enum Turn {
+        Publisher,
+        Reader,
+        Over,
+    }
+    explore(Some(3), || {
+        let board = Board::new();
+        let turn = Arc::new((Mutex::new(Turn::Publisher), Condvar::new()));
+        let (other, its) = (Arc::clone(&board), Arc::clone(&turn));
+        let publisher = thread::spawn(move || {
+            let mut commit = other.ledger().begin().commit;
+            loop {
+                let (begun, is_wanted) =
+                    signal::publish(other.ledger(), &other.line, commit, Lines::WHOLE);
+                if is_wanted {
+                    break;
+                }
+                commit = begun.commit;
+                thread::yield_now();
+            }
+            assert!(other.line.is_asked());
+            other.line.grant();
+            let mut turn = its.0.lock().unwrap();
+            *turn = Turn::Reader;
+            its.1.notify_all();
+            while *turn != Turn::Over {
+                turn = its.1.wait(turn).unwrap();
+            }
+        });
+        board.line.ask(Duration::ZERO);
+        let mut guard = turn.0.lock().unwrap();
+        while *guard != Turn::Reader {
+            guard = turn.1.wait(guard).unwrap();
+        }
+        assert!(board.ledger().snapshot(|_| ()).is_some());
+        assert!(!board.line.is_asked());
+        *guard = Turn::Over;
+        turn.1.notify_all();
+        drop(guard);
+        publisher.join().unwrap();
     });
 }

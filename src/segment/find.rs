@@ -3,19 +3,29 @@
 //! Whatever the state word says, it says it only beside our magic; and nothing but the header is read
 //! before the header has been checked against itself and the segment's real size.
 
+use super::removal::Surroundings;
 use super::SegmentOptions;
 use crate::error::{Attempt, CortexError, CortexResult};
-use crate::format::{self, state, Layout};
-use crate::participants::Beacons;
-use crate::site::header;
-use crate::sys::shm::{self, Mapping};
+use crate::format::{self, Layout};
+use crate::lifecycle::{self, Look};
+use crate::participants::{Beacons, Lit};
+use crate::sys::shm::{self, Mapping, Status};
 use crate::sys::{address, errno};
+use crate::view::header;
 use std::time::{Duration, Instant};
 
 /// How long to wait for a creator that nobody can see: its segment has no other attachment.
-const CREATOR_GONE: Duration = Duration::from_millis(500);
+const CREATOR_GONE: Duration = patience(500);
 /// And for one that is attached, and may be copying a large value.
-const CREATOR_BUSY: Duration = Duration::from_secs(5);
+const CREATOR_BUSY: Duration = patience(5_000);
+
+/// Milliseconds; next to none for a fuzzer, whose creators are dead or at work elsewhere, and never come.
+const fn patience(milliseconds: u64) -> Duration {
+    Duration::from_millis(if cfg!(fuzzing) { 1 } else { milliseconds })
+}
+
+/// How often what has just been replaced is looked for again.
+pub(crate) const ATTEMPTS: u32 = 20;
 
 /// A pause while another process finishes something brief.
 pub(super) const PAUSE: Duration = Duration::from_micros(500);
@@ -28,22 +38,21 @@ pub(crate) fn check_key(key: i32) -> CortexResult<()> {
     Ok(())
 }
 
-/// Whether an error number says that the object is not there any more.
-pub(crate) fn is_gone(number: i32) -> bool {
-    matches!(number, errno::EINVAL | errno::EIDRM | errno::ENOENT)
-}
-
 /// The segment that a key names, mapped and known to bear our magic or to be still blank.
 ///
 /// # Errors
 /// `NotACortex` where it is not ours; `CleanSystem`.
 pub(crate) fn open_mapping(key: i32, read_only: bool) -> CortexResult<Mapping> {
     check_key(key)?;
+    let mut attempts = 1;
     loop {
         let id = shm::find(key).attempt("attach to", key)?;
         let mapping = match Mapping::attach(id, read_only) {
             // Removed between the two calls: the key tells what is there now.
-            Err(failure) if is_gone(failure.errno()) => continue,
+            Err(failure) if errno::is_gone(failure.errno()) && attempts < ATTEMPTS => {
+                attempts += 1;
+                continue;
+            }
             result => result.attempt("attach to", key)?,
         };
         if mapping.size() < format::LOCK_OFFSET {
@@ -70,23 +79,18 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
     let mut patience = CREATOR_GONE;
     let mut pause = Duration::from_micros(20);
     loop {
-        // Whatever the state word says, it says it only beside our magic.
-        if !header.is_blank() && !header.has_magic() {
-            let detail = "no magic number";
-            return Err(CortexError::NotACortex { key, detail });
-        }
-        match header.state() {
-            state::READY if header.has_magic() => return Ok(true),
-            state::REMOVED if header.has_magic() => return Ok(false),
-            state::CLOSING if header.has_magic() => reopen_if_abandoned(mapping, key)?,
-            state::INITIALISING => {}
-            // The magic came after the look at it: look again.
-            state::READY | state::CLOSING | state::REMOVED => {}
-            _ => {
-                return Err(CortexError::Corrupt {
-                    key,
-                    detail: "its state is no state",
-                })
+        match lifecycle::look(header) {
+            Look::Ready => return Ok(true),
+            Look::Removed => return Ok(false),
+            Look::Closing => reopen_if_abandoned(mapping, key)?,
+            Look::NotYet => {}
+            Look::Foreign => {
+                let detail = "no magic number";
+                return Err(CortexError::NotACortex { key, detail });
+            }
+            Look::Spoilt => {
+                let detail = "its state is no state";
+                return Err(CortexError::Corrupt { key, detail });
             }
         }
         let attached = shm::status(mapping.id()).map_or(1, |status| status.attached);
@@ -108,35 +112,30 @@ pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
 /// Puts a segment back to ready whose replacer died while it looked: the gate is free, the state is
 /// closing.
 pub(crate) fn reopen_if_abandoned(mapping: &Mapping, key: i32) -> CortexResult<()> {
-    let header = header(mapping);
-    let Ok(beacons) = open_beacons(mapping, key) else {
+    let Ok((beacons, _)) = open_beacons(mapping, mapping.status(), key) else {
         return Ok(());
     };
-    if beacons.claim_gate()? {
-        if header.transit(state::CLOSING, state::READY) {
-            tracing::warn!(key, "reopened a cortex whose replacer died");
-        }
-        beacons.release_gate()?;
+    let surroundings = Surroundings::new(mapping, &beacons, key);
+    if lifecycle::reopen_if_abandoned(header(mapping), &surroundings)? {
+        tracing::warn!(key, "reopened a cortex whose replacer died");
     }
     Ok(())
 }
 
-/// The layout and the semaphore set of a segment, both checked.
-pub(crate) fn open_beacons(mapping: &Mapping, key: i32) -> CortexResult<Beacons> {
+/// The semaphore set of a segment, once its header and the set are checked, and which beacons were lit then.
+/// `status` is the segment's.
+pub(crate) fn open_beacons(
+    mapping: &Mapping,
+    status: &Status,
+    key: i32,
+) -> CortexResult<(Beacons, Lit)> {
     let header = header(mapping);
     let layout = header.read(key, mapping.size())?;
     let detail = "its header names no semaphore set";
     let set_id = header
         .beacon_id()
         .ok_or(CortexError::Corrupt { key, detail })?;
-    let status = shm::status(mapping.id()).attempt("look at", key)?;
-    Beacons::open(
-        key,
-        set_id,
-        &status,
-        mapping.id(),
-        layout.shape.participants,
-    )
+    Beacons::open(key, set_id, status, mapping.id(), layout.shape.participants)
 }
 
 /// Refuses a segment that is not what the caller expects.

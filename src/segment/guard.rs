@@ -21,6 +21,9 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+/// How many times the usual pause a publisher grants at most: peers may ask for more than they need.
+const LONGEST_PAUSE: u32 = 256;
+
 /// What a guard can show: bytes, or one value that is plain data.
 ///
 /// # Safety
@@ -143,6 +146,20 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
         std::mem::ManuallyDrop::new(self).finish()
     }
 
+    /// A guard that this thread holds and has kept as a count; `None` where this process has taken none.
+    #[cfg(feature = "capi")]
+    pub(crate) fn resume(segment: &'a Segment<L>) -> Option<Self> {
+        let me = segment.site.claimed()?;
+        let value = segment.payload(segment.slots.ledger().committed());
+        Some(Self {
+            segment,
+            value,
+            me,
+            place: segment.site.place(),
+            _not_send: PhantomData,
+        })
+    }
+
     #[inline]
     fn finish(&mut self) -> CortexResult<()> {
         if !self.segment.site.is_here(self.place) {
@@ -177,19 +194,23 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>) -> CortexResult<Self> {
         segment.take_write(Limit::Handle)?;
-        let place = segment.site.place();
         let begun = segment.begin_write(false)?;
-        let value = segment.payload(begun.commit);
-        Ok(Self {
+        Ok(Self::of_begun(segment, begun))
+    }
+
+    /// The guard of a thread that has just taken the lock for writing and begun a commit.
+    #[inline]
+    pub(super) fn of_begun(segment: &'a Segment<L>, begun: Begun) -> Self {
+        Self {
             segment,
-            value,
-            place,
+            value: segment.payload(begun.commit),
+            place: segment.site.place(),
             slots: segment.slots,
             epoch: segment.site.epoch(),
             commit: begun.commit,
             changed: Lines::NONE,
             _not_send: PhantomData,
-        })
+        }
     }
 
     /// Says that this guard changed these bytes, and those of its other marks, and nothing else; so
@@ -250,19 +271,26 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
 
     #[inline]
     fn publish_inner(&mut self) -> CortexResult<Begun> {
-        let slots = self.slots;
-        if !self.place.is_of(self.epoch.load(Ordering::Relaxed)) || slots.count == 1 {
+        if !self.can_publish() {
             return Err(self.segment.refuse_to_publish(self.place));
         }
-        let (ledger, line) = (slots.ledger(), slots.signal());
-        ledger.commit(self.commit, self.changed());
-        if signal::is_awaited_after_store(line) | (line.want.load(Ordering::Relaxed) != 0) {
+        let (begun, is_wanted) = self.go_on();
+        if is_wanted {
             self.segment.attend();
         }
-        let begun = ledger.begin_next(self.commit);
+        Ok(begun)
+    }
+
+    /// Commits and begins the next; whether somebody asks something of a publisher. That can be answered
+    /// after the next commit has begun, for it leaves the one just made alone.
+    #[inline]
+    fn go_on(&mut self) -> (Begun, bool) {
+        let slots = self.slots;
+        let (begun, is_wanted) =
+            signal::publish(slots.ledger(), slots.signal(), self.commit, self.changed());
         self.commit = begun.commit;
         self.value = slots.payload(begun.commit);
-        Ok(begun)
+        (begun, is_wanted)
     }
 
     /// Gives up: as dropping, but says what went wrong.
@@ -272,6 +300,31 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     pub fn abort(self) -> CortexResult<()> {
         let guard = std::mem::ManuallyDrop::new(self);
         guard.segment.give_up(guard.place)
+    }
+
+    /// Whether it was taken in this very process.
+    #[inline]
+    pub(crate) fn is_mine(&self) -> bool {
+        self.place.is_of(self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// Whether [`WriteGuard::publish`] does not fail.
+    #[inline]
+    fn can_publish(&self) -> bool {
+        self.is_mine() && self.slots.count > 1
+    }
+
+    /// [`WriteGuard::publish`] in the default layout, for a caller that knows the guard to be its own; whether
+    /// it is then to [attend](Segment::attend). `None`, and nothing has happened, in another layout.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn publish_at_once(&mut self) -> Option<bool> {
+        if self.slots.count != 2 {
+            return None;
+        }
+        let (_, is_wanted) = self.go_on();
+        self.changed = Lines::WHOLE;
+        Some(is_wanted)
     }
 
     #[inline]
@@ -347,24 +400,30 @@ impl<L: CortexSync> Segment<L> {
 
     /// What somebody asks of a publisher: to be woken, or to get through.
     #[cold]
-    fn attend(&self) {
+    pub(crate) fn attend(&self) {
         self.wake_waiters();
-        if self.slots.signal().want.load(Ordering::Relaxed) != 0 {
+        if self.slots.signal().is_asked() {
             self.pause_for_readers();
         }
     }
 
-    /// Lets starved readers through: about the time that one needs to copy the value.
+    /// Lets starved readers through.
     #[cold]
     fn pause_for_readers(&self) {
-        self.site.view.signal().want.store(0, Ordering::Relaxed);
-        // A copy runs at no less than a byte in a quarter of a nanosecond, or it is not in cache.
-        let length = Duration::from_nanos(2_000 + self.slots.size as u64 / 4);
+        let length = pause_length(self.slots.size, self.site.view.signal().grant());
         let start = Instant::now();
         while start.elapsed() < length {
             crate::primitive::spin();
         }
     }
+}
+
+/// How long readers need who asked, the slowest of whom takes so long for its copy.
+fn pause_length(size: usize, copy: Duration) -> Duration {
+    // A copy runs at no less than a byte in a quarter of a nanosecond, where it is not slow.
+    let usual = Duration::from_nanos(2_000 + size as u64 / 4);
+    // Time for the rest of one that is in vain, for a whole one, and some more.
+    usual.max(copy.saturating_mul(3)).min(usual * LONGEST_PAUSE)
 }
 
 impl<T: Payload + ?Sized, L: CortexSync> Deref for WriteGuard<'_, T, L> {
@@ -405,5 +464,27 @@ impl<T: Payload + ?Sized + std::fmt::Debug, L: CortexSync> std::fmt::Debug
 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("WriteGuard").field(&&**self).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_long_enough_for_a_slow_copy_and_bounded() {
+        let micros = Duration::from_micros;
+        assert_eq!(pause_length(8, micros(0)), Duration::from_nanos(2_002));
+        assert_eq!(pause_length(8, micros(30)), micros(90));
+        assert_eq!(
+            pause_length(4 << 20, micros(30)),
+            Duration::from_nanos(2_000 + (1 << 20))
+        );
+        for asked in [micros(1_000), Duration::MAX] {
+            assert_eq!(
+                pause_length(8, asked),
+                Duration::from_nanos(2_002) * LONGEST_PAUSE
+            );
+        }
     }
 }

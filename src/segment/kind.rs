@@ -1,8 +1,9 @@
 //! Which lock a segment is made with, or found with.
 
 use crate::error::{CortexError, CortexResult};
+use crate::lock_site::LockSite;
 use crate::permission::Permission;
-use crate::site::{LockSite, Settle};
+use crate::site::Settle;
 use crate::sync::CortexSync;
 use std::marker::PhantomData;
 

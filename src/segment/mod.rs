@@ -5,6 +5,8 @@
 //! protocol, whatever the lock, because optimistic readers and observers depend on the counters.
 //! Waiters are woken after the lock is released and a SeqCst fence.
 
+#[cfg(feature = "capi")]
+mod at_once;
 pub(crate) mod find;
 mod guard;
 mod kind;
@@ -23,15 +25,14 @@ pub(crate) use kind::{Kind, Typed};
 pub use options::SegmentOptions;
 
 use crate::commit::{CommitLine, Ledger, RangeLine};
-use crate::error::{CortexError, CortexResult, Leftover};
+use crate::error::{both, CortexError, CortexResult};
 use crate::format;
 use crate::participants::Id;
 use crate::primitive::Ordering;
 use crate::signal::SignalLine;
-use crate::site::{Site, Wait};
+use crate::site::{remove_segment, Site, Wait};
 use crate::sync::{Access, CortexSync, SeqLock};
 use crate::sys::fork;
-use crate::sys::shm;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -291,10 +292,14 @@ impl<L: CortexSync> Segment<L> {
 
     /// From now on dropping the handle removes nothing.
     pub fn persist(&self) {
-        self.set_owner(false);
+        if self.is_owner() {
+            self.set_owner(false);
+        }
     }
 
+    /// Says who removes the segment: this handle in this process, or nobody.
     fn set_owner(&self, is_owner: bool) {
+        self.site.view.header().set_persistent(!is_owner);
         self.owner
             .store(if is_owner { fork::epoch() } else { 0 }, Ordering::Relaxed);
     }
@@ -371,8 +376,9 @@ impl<L: CortexSync> Segment<L> {
         let result = segment.shut();
         // SAFETY: `shut` has dropped the lock; the site is the one field left with something to
         // drop, and nothing uses the segment after this.
-        unsafe { std::ptr::drop_in_place(&mut segment.site) };
-        result
+        let site = unsafe { std::ptr::read(&segment.site) };
+        // A lock of the caller's own may have kept its participants beyond its end.
+        both(result, Arc::into_inner(site).map_or(Ok(()), Site::detach))
     }
 
     /// Everything that a drop does, except dropping the site. Called once.
@@ -387,17 +393,13 @@ impl<L: CortexSync> Segment<L> {
         let mut removal = Ok(());
         if is_owner {
             let mapping = &self.site.view.mapping;
+            // From another IPC namespace it cannot be removed: who comes to it next finds it said, and does it.
             removal::mark_removed(mapping);
-            if let Err(failure) = shm::remove(mapping.id()) {
-                if !find::is_gone(failure.errno()) {
-                    use crate::error::Attempt;
-                    removal = Err(failure)
-                        .attempt("remove", self.key())
-                        .map_err(|error| error.leaving(Leftover::Segment(mapping.id())));
-                }
+            if self.site.ids_are_ours() {
+                removal = remove_segment(mapping.id(), self.key());
             }
         }
-        removal.and(self.site.leave())
+        both(removal, self.site.leave())
     }
 }
 

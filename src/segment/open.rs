@@ -7,17 +7,19 @@
 //! **Attaching.** Attach, check everything, claim a slot, *then* read the state again: a replacer
 //! goes ready → closing first and looks at the beacons after, so one of the two sees the other.
 
-use super::find::{await_ready, check_key, check_shape, is_gone, open_beacons, open_mapping};
+use super::find::{await_ready, check_key, check_shape, open_beacons, open_mapping, ATTEMPTS};
 use super::removal::{check_right_to_remove, finish_removal, replace};
 use super::{Kind, Segment, SegmentOptions};
 use crate::copy;
-use crate::error::{Attempt, CortexError, CortexResult, Leftover};
+use crate::error::{both, Attempt, CortexError, CortexResult};
 use crate::format::{self, state, Layout};
-use crate::participants::Beacons;
+use crate::lock_site::LockSite;
+use crate::participants::{remove_set, Beacons};
 use crate::permission::Permission;
-use crate::site::{header, LockSite, Site, View};
+use crate::site::{remove_segment, Site};
 use crate::sys::shm::{self, Mapping};
 use crate::sys::{errno, random};
+use crate::view::{header, View};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
@@ -38,17 +40,17 @@ pub(crate) fn create<K: Kind>(
         let mut attempts = 1;
         loop {
             match create_once(random::key(), &layout, options, kind, value) {
-                Err(error) if error.is_errno(errno::EEXIST) && attempts < KEY_ATTEMPTS => {
-                    attempts += 1;
-                }
-                Ok(None) => {}
+                Err(error) if error.is_errno(errno::EEXIST) && attempts < KEY_ATTEMPTS => {}
+                Ok(None) if attempts < KEY_ATTEMPTS => {}
+                Ok(None) => return Err(overtaken(0)),
                 Ok(Some(segment)) => return Ok(segment),
                 Err(error) => return Err(error),
             }
+            attempts += 1;
         }
     };
     check_key(key)?;
-    loop {
+    for _ in 0..ATTEMPTS {
         match create_once(key, &layout, options, kind, value) {
             Ok(Some(segment)) => return Ok(segment),
             // Somebody replaced the half-made segment: again.
@@ -67,6 +69,14 @@ pub(crate) fn create<K: Kind>(
             Err(error) => return Err(error),
         }
     }
+    Err(overtaken(key))
+}
+
+fn overtaken(key: i32) -> CortexError {
+    CortexError::Busy {
+        key,
+        detail: "other processes remove and replace it all the time",
+    }
 }
 
 /// One attempt at one key; `None` where a replacer was faster.
@@ -79,18 +89,11 @@ fn create_once<K: Kind>(
 ) -> CortexResult<Option<Segment<K::Lock>>> {
     let mode = layout.shape.mode;
     let id = shm::create(key, layout.total_size, mode).attempt_or("create", key, |number| {
-        if number == errno::EEXIST {
-            describe_existing(key)
-        } else {
-            String::new()
-        }
+        (number == errno::EEXIST).then(|| describe_existing(key))
     })?;
     match furnish(id, key, layout, options, kind, value) {
         Ok(segment) => Ok(segment),
-        Err(error) => Err(match shm::remove(id) {
-            Err(failure) if !is_gone(failure.errno()) => error.leaving(Leftover::Segment(id)),
-            _ => error,
-        }),
+        Err(error) => Err(error.after(remove_segment(id, key))),
     }
 }
 
@@ -105,16 +108,19 @@ fn furnish<K: Kind>(
 ) -> CortexResult<Option<Segment<K::Lock>>> {
     let mapping = match Mapping::attach(id, false) {
         // Stopped for so long that a replacer took the empty segment away.
-        Err(failure) if is_gone(failure.errno()) => return Ok(None),
+        Err(failure) if errno::is_gone(failure.errno()) => {
+            return remove_segment(id, key).map(|()| None);
+        }
         result => result.attempt("attach to the new segment of", key)?,
     };
-    let beacons = make_beacons(&mapping, key, layout)?;
-    let take_back = |error: CortexError| match beacons.set().remove() {
-        Err(failure) if !is_gone(failure.errno()) => {
-            error.leaving(Leftover::Semaphores(beacons.set().id()))
+    let beacons = match make_beacons(&mapping, key, layout) {
+        // A remover did not wait for us, and took the set away under our hands.
+        Err(_) if header(&mapping).state() == state::REMOVED => {
+            return remove_segment(id, key).map(|()| None);
         }
-        _ => error,
+        result => result?,
     };
+    let take_back = |error: CortexError| error.after(remove_set(beacons.set(), key));
     let view = View {
         mapping,
         layout: layout.clone(),
@@ -128,8 +134,13 @@ fn furnish<K: Kind>(
     if let Some(value) = value {
         fill(view.slot(0), value);
     }
-    let site = Site::join(view, beacons, kind.settle(kind.name())).map_err(take_back)?;
-    let site = Arc::new(site);
+    // Nobody else can have claimed anything yet.
+    let lit = vec![0; layout.shape.participants as usize];
+    let site = match Site::join(view, beacons, lit, kind.settle(kind.name())) {
+        // As above.
+        Err(CortexError::Removed { .. }) => return remove_segment(id, key).map(|()| None),
+        result => Arc::new(result.map_err(take_back)?),
+    };
     let permission = Permission::Custom(layout.shape.mode);
     let make = || {
         kind.make(LockSite {
@@ -159,25 +170,24 @@ fn furnish<K: Kind>(
     };
     let mut segment = Segment::new(site, lock, options);
     segment.was_created = true;
-    let is_ready = segment
-        .site
-        .view
-        .header()
-        .transit(state::INITIALISING, state::READY);
+    let header = segment.site.view.header();
+    header.set_persistent(options.persist);
+    let is_ready = header.transit(state::INITIALISING, state::READY);
     // A replacer may have taken us for dead while we were stopped: then the key is not ours now.
-    let still_ours = is_ready && shm::find(key).is_ok_and(|found| found == id);
-    if !still_ours {
-        drop(segment);
-        if let Err(failure) = shm::remove(id) {
-            if !is_gone(failure.errno()) {
-                return Err(failure).attempt("remove the superseded segment of", key);
-            }
-        }
-        let _ = beacons.set().remove();
-        return Ok(None);
+    let found = shm::find(key);
+    if is_ready && found.as_ref().is_ok_and(|&found| found == id) {
+        segment.set_owner(!options.persist);
+        return Ok(Some(segment));
     }
-    segment.set_owner(!options.persist);
-    Ok(Some(segment))
+    // Taken away like an owner's: somebody may have attached meanwhile.
+    segment.set_owner(true);
+    let taken_back = segment.close();
+    match found {
+        Err(failure) if is_ready && failure.errno() != errno::ENOENT => {
+            both(Err(failure).attempt("find again", key), taken_back).map(|()| None)
+        }
+        _ => taken_back.map(|()| None),
+    }
 }
 
 /// Writes the header and makes the semaphore set, its key in the header before it exists.
@@ -188,15 +198,21 @@ fn make_beacons(mapping: &Mapping, key: i32, layout: &Layout) -> CortexResult<Be
     loop {
         let beacon_key = random::key();
         header.write(layout, beacon_key);
-        match Beacons::create(beacon_key, mapping.id(), shape.participants, shape.mode) {
-            Ok(beacons) => {
-                header.set_beacon_id(beacons.set().id());
-                return Ok(beacons.of_key(key));
-            }
-            Err(failure) if failure.errno() == errno::EEXIST && attempts < KEY_ATTEMPTS => {
+        match Beacons::create(
+            key,
+            beacon_key,
+            mapping.id(),
+            shape.participants,
+            shape.mode,
+        ) {
+            Err(error) if error.is_errno(errno::EEXIST) && attempts < KEY_ATTEMPTS => {
                 attempts += 1;
             }
-            result => return result.attempt("make the semaphores of", key),
+            result => {
+                let beacons = result?;
+                header.set_beacon_id(beacons.set().id());
+                return Ok(beacons);
+            }
         }
     }
 }
@@ -230,7 +246,7 @@ pub(crate) fn attach<K: Kind>(
     options: &SegmentOptions,
     kind: &K,
 ) -> CortexResult<Segment<K::Lock>> {
-    loop {
+    for _ in 0..ATTEMPTS {
         let mapping = open_mapping(key, false)?;
         if !await_ready(&mapping, key)? {
             finish_removal(&mapping, key)?;
@@ -240,7 +256,7 @@ pub(crate) fn attach<K: Kind>(
         check_shape(key, size, options, &layout)?;
         let found = layout.shape.lock_name.clone();
         kind.accept(key, &found, layout.shape.lock_size)?;
-        let beacons = match open_beacons(&mapping, key) {
+        let (beacons, lit) = match open_beacons(&mapping, mapping.status(), key) {
             Err(CortexError::Removed { .. }) => {
                 // The set is gone: so is the segment, or somebody removed the set alone.
                 if header(&mapping).state() == state::REMOVED
@@ -259,12 +275,12 @@ pub(crate) fn attach<K: Kind>(
             layout,
             key,
         };
-        let site = match Site::join(view, beacons, kind.settle(&found)) {
+        let site = match Site::join(view, beacons, lit, kind.settle(&found)) {
             Err(CortexError::Removed { .. }) => continue,
             result => Arc::new(result?),
         };
         // Claimed: from here on a replacer sees us. One that was faster is seen by us now.
-        if !await_ready(&site.view.mapping, key).inspect_err(|_| drop(site.leave()))? {
+        if !await_ready(&site.view.mapping, key).map_err(|error| error.after(site.leave()))? {
             site.leave()?;
             continue;
         }
@@ -279,7 +295,7 @@ pub(crate) fn attach<K: Kind>(
         };
         let lock = match catch_unwind(AssertUnwindSafe(join)) {
             Ok(Ok(lock)) => lock,
-            Ok(Err(error)) => return Err(site.leave().err().unwrap_or(error)),
+            Ok(Err(error)) => return Err(error.after(site.leave())),
             Err(panic) => {
                 let left = site.leave();
                 tracing::error!(key, ?left, "a lock panicked while it was attached");
@@ -288,6 +304,7 @@ pub(crate) fn attach<K: Kind>(
         };
         return Ok(Segment::new(site, lock, options));
     }
+    Err(overtaken(key))
 }
 
 /// Attaches as the new owner. Needs the right to remove.

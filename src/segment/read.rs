@@ -3,10 +3,9 @@
 use super::{Limit, Segment};
 use crate::copy;
 use crate::error::{CortexError, CortexResult};
-use crate::primitive::Ordering;
 use crate::sync::{Access, CortexSync, Wait};
 use crate::sys::address;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often an optimistic read is tried before it asks writers to pause.
 const ATTEMPTS: u32 = 4;
@@ -89,10 +88,11 @@ impl<L: CortexSync> Segment<L> {
     fn read_overtaken<R>(&self, limit: Limit, copy: impl Fn(*mut u8) -> R) -> CortexResult<R> {
         let wait = self.wait(limit);
         let interrupts = self.site.interrupts_seen();
-        let want = &self.site.view.signal().want;
+        let signal = self.site.view.signal();
         let (key, operation) = (self.key(), "read");
         let mut pause = Duration::from_micros(10);
         for attempt in 0_u32.. {
+            let start = Instant::now();
             if let Some(result) = self
                 .slots
                 .ledger()
@@ -104,7 +104,7 @@ impl<L: CortexSync> Segment<L> {
                 crate::primitive::spin();
                 continue;
             }
-            want.store(1, Ordering::Relaxed);
+            signal.ask(start.elapsed());
             match self.lock.read_lock(Wait::Never) {
                 Ok(()) => return self.read_locked(copy),
                 Err(CortexError::Timeout { .. }) => {}
@@ -129,3 +129,6 @@ impl<L: CortexSync> Segment<L> {
         Err(CortexError::Timeout { key, operation })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

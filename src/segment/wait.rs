@@ -9,8 +9,8 @@ use crate::sys::address;
 use std::time::Duration;
 
 /// The longest sleep. A writer that is killed between its commit and its wake leaves the waiters
-/// asleep until then.
-const SLICE: Duration = Duration::from_millis(50);
+/// asleep until then; with the time to get a processor, it stays within 50 ms.
+const SLICE: Duration = Duration::from_millis(40);
 
 impl<L: CortexSync> Segment<L> {
     /// Sleeps until the version is another than `since`, and returns it. At once where it already
@@ -28,27 +28,23 @@ impl<L: CortexSync> Segment<L> {
         let line = self.site.view.signal();
         let interrupts = self.site.interrupts_seen();
         let wait = Wait::lasting(timeout);
-        loop {
-            let expected = signal::prepare(line);
+        let look = || {
             let version = self.version();
             if version != since {
-                return Ok(version);
+                return Some(Ok(version));
             }
             if self.is_removed() {
-                return Err(CortexError::Removed { key });
+                return Some(Err(CortexError::Removed { key }));
             }
             if self.site.was_interrupted(interrupts) {
-                return Err(CortexError::Interrupted { key, operation });
+                return Some(Err(CortexError::Interrupted { key, operation }));
             }
-            let left = wait.left();
-            if left == Some(Duration::ZERO) {
-                return Err(CortexError::Timeout { key, operation });
-            }
-            address::wait(
-                &line.signal,
-                expected,
-                left.map_or(SLICE, |left| left.min(SLICE)),
-            );
-        }
+            (wait.left() == Some(Duration::ZERO))
+                .then_some(Err(CortexError::Timeout { key, operation }))
+        };
+        signal::wait(line, look, |word, value| {
+            let nap = wait.left().map_or(SLICE, |left| left.min(SLICE));
+            address::wait(word, value, nap);
+        })
     }
 }

@@ -6,7 +6,6 @@ use crate::commit::{Begun, Lines};
 use crate::copy;
 use crate::error::{CortexError, CortexResult};
 use crate::participants::Id;
-use crate::primitive::{fence, Ordering};
 use crate::signal;
 use crate::sync::{Access, CortexSync};
 use crate::sys::address;
@@ -107,17 +106,19 @@ impl<L: CortexSync> Segment<L> {
 
     #[inline]
     pub(super) fn release_write(&self) -> CortexResult<()> {
-        self.lock.release(Access::Write)?;
-        if !L::RELEASE_IS_FENCE {
-            fence(Ordering::SeqCst);
-        }
-        Ok(())
+        self.lock.release(Access::Write)
     }
 
-    /// Wakes those who wait for a commit. The caller has passed a SeqCst fence since it.
+    /// Wakes those who wait for a commit, after the lock was released.
     #[inline]
     pub(super) fn wake_waiters(&self) {
-        if signal::is_awaited(self.slots.signal()) {
+        let line = self.slots.signal();
+        let is_awaited = if L::RELEASE_IS_FENCE {
+            signal::is_awaited(line)
+        } else {
+            signal::is_awaited_after_store(line)
+        };
+        if is_awaited {
             self.wake_waiters_slow();
         }
     }

@@ -13,12 +13,15 @@ pub(crate) mod contend;
 pub(crate) mod held;
 pub(crate) mod owner;
 mod rwlock;
+#[cfg(all(test, not(loom)))]
+mod scripted;
 #[cfg(feature = "semaphore")]
 mod semaphore;
 pub(crate) mod seqlock;
-mod shared;
+pub(crate) mod shared;
 
-pub use crate::site::{LockSite, Participants, Wait};
+pub use crate::lock_site::{LockSite, Participants};
+pub use crate::site::Wait;
 pub use rwlock::RwLock;
 #[cfg(feature = "semaphore")]
 pub use semaphore::{Semaphore, SemaphorePermission, SemaphoreSettings};
@@ -153,3 +156,6 @@ pub unsafe trait CortexSync: Sized + Send + Sync {
     #[doc(hidden)]
     const RELEASE_IS_FENCE: bool = false;
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -13,8 +13,8 @@
 //! Taking is release too, and whoever judges a holder has loaded the word with acquire: the
 //! generation of the holder's slot is then not seen older than the word. Otherwise a contender could
 //! find a new tenant's word and the old generation, and take the holder for an impossible one.
-//! Freeing a dead holder's word is acquire and release: the kernel's semaphore operation in between
-//! orders it after everything the dead process stored (it is a full barrier on both sides).
+//! Freeing a dead holder's word is release: the kernel's semaphore operation before it (a full barrier
+//! on both sides) orders it after everything the dead process stored.
 //!
 //! **Why no live holder is ever robbed.** The word is compare-and-swapped to 0 only while holding
 //! the beacon of the slot that it names. The slot then has no tenant and can get none, so no word
@@ -80,7 +80,7 @@ pub(crate) fn try_take(word: &AtomicU32, me: Id) -> bool {
 #[inline]
 #[must_use]
 pub(crate) fn leave(word: &AtomicU32) -> bool {
-    let must_wake = word.swap(0, Ordering::AcqRel) & WAITERS != 0;
+    let must_wake = word.swap(0, Ordering::Release) & WAITERS != 0;
     fence_after_rmw();
     must_wake
 }
@@ -90,13 +90,13 @@ pub(crate) fn leave(word: &AtomicU32) -> bool {
 /// # Errors
 /// Whatever the world's `sleep` answers when time is over, or the kernel when asked who is alive.
 pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> CortexResult<()> {
-    let mut flag = 0;
+    let mut mine = me.0;
     loop {
         // Acquire: the holder is judged by its slot's generation (`participants::standing`).
         let seen = word.load(Ordering::Acquire);
         if holder(seen).0 == 0 {
             if word
-                .compare_exchange(seen, me.0 | flag, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 return Ok(());
@@ -116,7 +116,7 @@ pub(crate) fn take_slow(word: &AtomicU32, me: Id, world: &mut impl World) -> Cor
             let marked = seen | WAITERS;
             // From here on a wake-up may have been meant for others too, or have gone to somebody
             // who died: whoever takes after sleeping leaves the bit set.
-            flag = WAITERS;
+            mine |= WAITERS;
             world.sleep(word, marked)?;
         } else {
             world.look_again()?;
@@ -150,7 +150,8 @@ pub(crate) fn pass_dead(word: &AtomicU32, seen: u32, world: &impl World) -> Cort
             }
         }
         _ => {
-            let freed = word.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed);
+            // Nobody within the protocol wrote it, so it orders nothing.
+            let freed = word.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
             if freed.is_err() {
                 return Ok(true);
             }
@@ -169,10 +170,13 @@ pub(crate) fn settle(word: &AtomicU32, slot: u32) -> bool {
             return false;
         }
         if word
-            .compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed)
             .is_ok()
         {
             return true;
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

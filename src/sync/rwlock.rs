@@ -77,7 +77,7 @@ impl RwLock {
         let site = &*self.ownership.site;
         // A guard that this thread holds keeps the writer draining: no need to wait for it, and
         // waiting would be for ever.
-        if entry == Entry::Barred && held::any(site.place()) {
+        if entry == Entry::Barred && held::any(site.place(), &site.home) {
             return Ok(());
         }
         self.retreat(line);
@@ -105,15 +105,15 @@ impl RwLock {
     }
 
     /// Holds back while it is the readers' turn, for a bounded time.
-    #[cold]
     fn give_way(&self) {
         let queue = self.queue();
-        let start = Instant::now();
+        let mut start = None;
         loop {
             let seen = queue.load(Ordering::Relaxed);
             if seen & TURN == 0 {
                 return;
             }
+            let start = *start.get_or_insert_with(Instant::now);
             match COURTESY.checked_sub(start.elapsed()) {
                 Some(left) => address::wait(queue, seen, left),
                 // Whoever is still counted died, or is slow: forget them all.
@@ -145,7 +145,7 @@ impl RwLock {
     fn outwait(&self, slot: u32, wait: Wait) -> CortexResult<()> {
         let site = &*self.ownership.site;
         let is_own = site.me()?.slot() == Some(slot);
-        if is_own && held::any(site.place()) {
+        if is_own && held::any(site.place(), &site.home) {
             let detail = "this thread holds it for reading, through this handle";
             return Err(CortexError::Busy {
                 key: site.key(),
@@ -187,7 +187,7 @@ unsafe impl CortexSync for RwLock {
     }
 
     fn write_lock(&self, wait: Wait) -> CortexResult<()> {
-        if self.queue().load(Ordering::Relaxed) & TURN != 0 && wait != Wait::Never {
+        if wait != Wait::Never {
             self.give_way();
         }
         if !self.ownership.try_take(self.ownership.site.me()?) {
@@ -256,3 +256,6 @@ unsafe impl CortexSync for RwLock {
         Ownership::settle(memory, slot);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -6,8 +6,8 @@
 //! **Ordering.** A reader adds to its line, passes a SeqCst fence, and loads the word; a writer swaps
 //! itself into the word, passes a SeqCst fence, and loads the lines. The fences are in one order, so
 //! at least one of the two sees the other: never are both in. A reader that sees 0 (acquire) sees
-//! what the last writer stored before its release; a writer that sees a line at 0 (the lines change by
-//! SeqCst read-modify-writes) comes after what its readers loaded. A reader that leaves takes itself
+//! what the last writer stored before its release; a writer that sees a line at 0 (an acquire; lines
+//! change by read-modify-writes, and taking off is a release) comes after what its readers loaded. A reader that leaves takes itself
 //! off, passes a SeqCst fence, and looks for a writer in the word, so that no writer sleeps on a line
 //! that nobody will wake.
 //!
@@ -149,7 +149,7 @@ pub(crate) fn drain<'a>(
     mut outwait: impl FnMut(u32) -> CortexResult<()>,
 ) -> CortexResult<()> {
     fence_after_rmw();
-    let used = high_water.load(Ordering::SeqCst).min(limit);
+    let used = high_water.load(Ordering::Relaxed).min(limit);
     for slot in 0..used {
         if Line::readers(line(slot).load()) != 0 {
             outwait(slot)?;
@@ -179,3 +179,6 @@ pub(crate) fn outwait(slot: u32, line: &Line, world: &mut impl World) -> CortexR
         world.sleep(line.word(), seen)?;
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

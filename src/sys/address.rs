@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) fn timespec(duration: Duration) -> libc::timespec {
     // SAFETY: timespec is plain old data; all zeros is one of its values.
     let mut timespec: libc::timespec = unsafe { std::mem::zeroed() };
-    timespec.tv_sec = duration.as_secs().try_into().unwrap_or(libc::time_t::MAX);
+    timespec.tv_sec = duration.as_secs().try_into().unwrap_or(i32::MAX.into());
     timespec.tv_nsec = duration.subsec_nanos() as _;
     timespec
 }

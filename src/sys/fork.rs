@@ -97,7 +97,14 @@ fn wiped_page() -> Option<*mut AtomicU32> {
     }
     #[cfg(target_os = "linux")]
     // SAFETY: exactly the mapping made above.
-    let advised = unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) };
+    let advised = unsafe {
+        // QEMU's user emulation says yes to any advice and follows none: no system knows this one.
+        if libc::madvise(page, size, -1) == 0 {
+            -1
+        } else {
+            libc::madvise(page, size, libc::MADV_WIPEONFORK)
+        }
+    };
     #[cfg(not(target_os = "linux"))]
     // SAFETY: exactly the mapping made above. INHERIT_ZERO is 3 in FreeBSD's and OpenBSD's
     // <sys/mman.h> (MAP_INHERIT_ZERO), 4 in NetBSD's.

@@ -7,8 +7,11 @@
 pub(crate) mod address;
 pub(crate) mod cancel;
 pub(crate) mod fork;
+#[cfg(feature = "capi")]
+pub(crate) mod last_call;
 pub(crate) mod random;
 pub(crate) mod sem;
+mod sem_abi;
 pub(crate) mod shm;
 pub(crate) mod table;
 pub(crate) mod thread;
@@ -53,25 +56,42 @@ fn retry<T>(mut attempt: impl FnMut() -> SysResult<T>) -> SysResult<T> {
 
 /// The error numbers that callers decide by, so that they need not name `libc`.
 pub(crate) mod errno {
-    pub(crate) use libc::{EACCES, EEXIST, EIDRM, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC, EPERM};
+    pub(crate) use libc::{
+        E2BIG, EACCES, EEXIST, EFBIG, EIDRM, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC,
+        ENOSYS, EOVERFLOW, EPERM, ERANGE,
+    };
+
+    /// Whether it says that an object of System V is not there (any more).
+    pub(crate) fn is_gone(number: i32) -> bool {
+        matches!(number, EINVAL | EIDRM | ENOENT)
+    }
 
     /// The symbolic name of an error number, for messages; empty for one this library never meets.
     pub(crate) fn name(number: i32) -> &'static str {
         match number {
+            libc::E2BIG => "E2BIG",
             libc::EACCES => "EACCES",
             libc::EAGAIN => "EAGAIN",
+            libc::EBADF => "EBADF",
             libc::EEXIST => "EEXIST",
             libc::EFAULT => "EFAULT",
             libc::EFBIG => "EFBIG",
             libc::EIDRM => "EIDRM",
             libc::EINTR => "EINTR",
             libc::EINVAL => "EINVAL",
+            libc::EIO => "EIO",
+            libc::EISDIR => "EISDIR",
+            libc::ELOOP => "ELOOP",
             libc::EMFILE => "EMFILE",
+            libc::ENAMETOOLONG => "ENAMETOOLONG",
             libc::ENFILE => "ENFILE",
+            libc::ENODEV => "ENODEV",
             libc::ENOENT => "ENOENT",
             libc::ENOMEM => "ENOMEM",
             libc::ENOSPC => "ENOSPC",
             libc::ENOSYS => "ENOSYS",
+            libc::ENOTDIR => "ENOTDIR",
+            libc::ENXIO => "ENXIO",
             libc::EOVERFLOW => "EOVERFLOW",
             libc::EPERM => "EPERM",
             libc::ERANGE => "ERANGE",
@@ -87,6 +107,12 @@ pub(crate) fn effective_user() -> u32 {
 }
 
 /// Bytes in a page of memory.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
 pub(crate) fn page_size() -> usize {
     // SAFETY: sysconf(3) with a constant that POSIX requires; no memory is passed.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };

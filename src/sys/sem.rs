@@ -4,9 +4,12 @@
 //! believes about whether a process lives. `SETVAL` and `SETALL` clear the undo entries of every
 //! process (`semctl(2)`), so [`Set::initialise`] may run only before anyone has claimed anything.
 
+use super::sem_abi::{sembuf, semctl, semget, semop, GETALL, GETPID, GETVAL, SEM_UNDO, SETALL};
 #[cfg(feature = "semaphore")]
 use super::Failure;
 use super::{check, retry, SysResult};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicPtr, Ordering};
 #[cfg(feature = "semaphore")]
 use std::time::Duration;
 
@@ -31,16 +34,68 @@ struct StatBuffer {
     rest: [u64; 64],
 }
 
-fn operation(index: u16, change: i16, flags: libc::c_int) -> libc::sembuf {
+fn operation(index: u16, change: i16, flags: libc::c_int) -> sembuf {
     // SAFETY: sembuf is plain old data; all zeros is one of its values.
-    let mut operation: libc::sembuf = unsafe { std::mem::zeroed() };
+    let mut operation: sembuf = unsafe { std::mem::zeroed() };
     operation.sem_num = index;
     operation.sem_op = change;
     operation.sem_flg = flags as _;
     operation
 }
 
-const UNDO_NOW: libc::c_int = libc::IPC_NOWAIT | libc::SEM_UNDO;
+/// More than one set can have: a semaphore's number is 16 bits (`semop(2)`), and SEMMSL is 32,000 unless an
+/// administrator has raised it.
+const MOST_IN_A_SET: usize = 1 << 16;
+
+/// No semaphore has this value: the most is SEMVMX, 32,767 (`semctl(2)`).
+const NO_VALUE: u16 = u16::MAX;
+
+/// Where the kernel puts the values of a whole set. One is kept for the next question, because it is so large
+/// that an allocator would ask the kernel for it each time; it is taken out while it is used, so that there
+/// is no lock, which a forked child could inherit locked.
+struct Room(ManuallyDrop<Box<[u16; MOST_IN_A_SET]>>);
+
+static SPARE: AtomicPtr<[u16; MOST_IN_A_SET]> = AtomicPtr::new(std::ptr::null_mut());
+
+impl Room {
+    fn take() -> Self {
+        let spare = SPARE.swap(std::ptr::null_mut(), Ordering::Acquire);
+        if spare.is_null() {
+            // Zeroed, so that its pages are there only once they are written to.
+            let room = vec![0_u16; MOST_IN_A_SET].into_boxed_slice();
+            let room = room
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("as many as asked for"));
+            return Self(ManuallyDrop::new(room));
+        }
+        // SAFETY: made of a box in `drop`, and taken out by one thread.
+        Self(ManuallyDrop::new(unsafe { Box::from_raw(spare) }))
+    }
+
+    fn first(&mut self) -> *mut u16 {
+        self.0.as_mut_ptr()
+    }
+
+    /// The values that the kernel is to overwrite, and the one after them.
+    fn place(&mut self, count: u16) -> &mut [u16] {
+        &mut self.0[..=usize::from(count)]
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: not used after this.
+        let room = Box::into_raw(unsafe { ManuallyDrop::take(&mut self.0) });
+        let null = std::ptr::null_mut();
+        let is_kept = SPARE.compare_exchange(null, room, Ordering::Release, Ordering::Relaxed);
+        if is_kept.is_err() {
+            // SAFETY: just made of a box, and given to nobody.
+            drop(unsafe { Box::from_raw(room) });
+        }
+    }
+}
+
+const UNDO_NOW: libc::c_int = libc::IPC_NOWAIT | SEM_UNDO;
 
 impl Set {
     /// Makes a new set of `count` semaphores, all 0. Fails with `EEXIST` where the key is in use.
@@ -48,7 +103,7 @@ impl Set {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | (mode & 0o777) as libc::c_int;
         let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
         // SAFETY: semget(2) takes no pointers.
-        let make = || unsafe { libc::semget(key as libc::key_t, count, flags) };
+        let make = || unsafe { semget(key as libc::key_t, count, flags) };
         let id = retry(|| check("semget", make()))?;
         Ok(Self { id })
     }
@@ -56,7 +111,7 @@ impl Set {
     /// The set that has this key now.
     pub(crate) fn find(key: i32) -> SysResult<Self> {
         // SAFETY: semget(2) takes no pointers. No flags: looks up, makes nothing.
-        let id = retry(|| check("semget", unsafe { libc::semget(key as libc::key_t, 0, 0) }))?;
+        let id = retry(|| check("semget", unsafe { semget(key as libc::key_t, 0, 0) }))?;
         Ok(Self { id })
     }
 
@@ -72,51 +127,59 @@ impl Set {
     /// Sets every semaphore at once. Only for a set that nobody else can have claimed in yet.
     pub(crate) fn initialise(self, values: &[u16]) -> SysResult<()> {
         // SAFETY: the caller made the set with `values.len()` semaphores; SETALL reads that many.
-        let result = || unsafe { libc::semctl(self.id, 0, libc::SETALL, values.as_ptr()) };
+        let result = || unsafe { semctl(self.id, 0, SETALL, values.as_ptr()) };
         retry(|| check("semctl(SETALL)", result())).map(drop)
     }
 
     /// The value of one semaphore.
     pub(crate) fn value(self, index: u16) -> SysResult<u16> {
         // SAFETY: GETVAL takes no fourth argument.
-        let result = || unsafe { libc::semctl(self.id, index.into(), libc::GETVAL) };
+        let result = || unsafe { semctl(self.id, index.into(), GETVAL) };
         retry(|| check("semctl(GETVAL)", result())).map(|value| value as u16)
     }
 
-    /// Whether the set has exactly `count` semaphores.
-    ///
-    /// Asked by reading one past the end, because `sem_nsems` is not portable. A set's size never
-    /// changes and ids are not reused with another size, so the answer holds while the id does.
-    pub(crate) fn has_count(self, count: u16) -> SysResult<bool> {
-        if let Err(failure) = self.value(count - 1) {
-            return if failure.errno() == libc::EINVAL {
-                Ok(false)
-            } else {
-                Err(failure)
-            };
-        }
-        match self.value(count) {
-            Ok(_) => Ok(false),
-            Err(failure) if failure.errno() == libc::EINVAL => Ok(true),
-            Err(failure) => Err(failure),
-        }
+    /// The process that last acted on one semaphore; 0 where none has, or none that this one can name.
+    pub(crate) fn last_process(self, index: u16) -> SysResult<i32> {
+        // SAFETY: GETPID takes no fourth argument.
+        let result = || unsafe { semctl(self.id, index.into(), GETPID) };
+        retry(|| check("semctl(GETPID)", result()))
     }
 
-    /// All values. `count` must be what [`Set::has_count`] confirmed for this id.
-    pub(crate) fn values(self, count: u16) -> SysResult<Vec<u16>> {
-        let mut values = vec![0_u16; usize::from(count)];
-        // SAFETY: the set has `count` semaphores (a set's size never changes), and the kernel
-        // writes one u16 for each.
-        let result = unsafe { libc::semctl(self.id, 0, libc::GETALL, values.as_mut_ptr()) };
+    /// All values, where the set has exactly `count` semaphores.
+    ///
+    /// One call answers both, on every system: `sem_nsems` is not portable. A set's size never changes; that
+    /// the id still names the same set is for the caller to know.
+    pub(crate) fn values(self, count: u16) -> SysResult<Option<Vec<u16>>> {
+        self.ask(count, |after| after == NO_VALUE)
+    }
+
+    /// The first `count` values, where the set has as many.
+    pub(crate) fn first_values(self, count: u16) -> SysResult<Option<Vec<u16>>> {
+        self.ask(count, |_| true)
+    }
+
+    /// The first `count` values, if there are as many and what lies after them is as asked.
+    ///
+    /// The kernel writes as many as the set has now, and is not told how many there is room for. That is not
+    /// what the caller expects if whoever may remove the set has made another one that got the same id (the
+    /// kernel's ids come round), so there is room for as many as a set can have.
+    fn ask(self, count: u16, is_end: impl FnOnce(u16) -> bool) -> SysResult<Option<Vec<u16>>> {
+        let mut room = Room::take();
+        room.place(count).fill(NO_VALUE);
+        // SAFETY: the kernel writes one u16 for each semaphore of the set, and there is room for
+        // MOST_IN_A_SET.
+        let result = unsafe { semctl(self.id, 0, GETALL, room.first()) };
         check("semctl(GETALL)", result)?;
-        Ok(values)
+        let (values, after) = room.place(count).split_at(usize::from(count));
+        let is_so = values.last() != Some(&NO_VALUE) && is_end(after[0]);
+        Ok(is_so.then(|| values.to_vec()))
     }
 
     pub(crate) fn status(self) -> SysResult<SetStatus> {
         // SAFETY: plain old data; all zeros is one of its values.
         let mut buffer: StatBuffer = unsafe { std::mem::zeroed() };
         // SAFETY: the buffer is larger than any system's semid_ds and aligned for it.
-        let result = unsafe { libc::semctl(self.id, 0, libc::IPC_STAT, &raw mut buffer) };
+        let result = unsafe { semctl(self.id, 0, libc::IPC_STAT, &raw mut buffer) };
         check("semctl(IPC_STAT)", result)?;
         Ok(SetStatus {
             creator: buffer.permission.cuid,
@@ -127,7 +190,7 @@ impl Set {
     /// Removes exactly this set.
     pub(crate) fn remove(self) -> SysResult<()> {
         // SAFETY: IPC_RMID takes no fourth argument.
-        let result = || unsafe { libc::semctl(self.id, 0, libc::IPC_RMID) };
+        let result = || unsafe { semctl(self.id, 0, libc::IPC_RMID) };
         retry(|| check("semctl(IPC_RMID)", result())).map(drop)
     }
 
@@ -148,11 +211,10 @@ impl Set {
     }
 
     /// Performs the operations at once or, where that would have to wait, not at all (`false`).
-    fn operate(self, operations: &mut [libc::sembuf]) -> SysResult<bool> {
+    fn operate(self, operations: &mut [sembuf]) -> SysResult<bool> {
         let result = retry(|| {
             // SAFETY: the pointer and length are of one live slice.
-            let result =
-                unsafe { libc::semop(self.id, operations.as_mut_ptr(), operations.len() as _) };
+            let result = unsafe { semop(self.id, operations.as_mut_ptr(), operations.len() as _) };
             check("semop", result)
         });
         match result {
@@ -182,12 +244,12 @@ impl Set {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn timed(self, mut operation: libc::sembuf, limit: Duration) -> Result<(), Failure> {
+    fn timed(self, mut operation: sembuf, limit: Duration) -> Result<(), Failure> {
         extern "C" {
             // Declared here because `libc` has only its number (semop(2)).
             fn semtimedop(
                 id: libc::c_int,
-                operations: *mut libc::sembuf,
+                operations: *mut sembuf,
                 count: libc::size_t,
                 timeout: *const libc::timespec,
             ) -> libc::c_int;
@@ -201,13 +263,13 @@ impl Set {
 
     /// Where there is no `semtimedop`, tries at growing intervals of at most a millisecond.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn timed(self, mut operation: libc::sembuf, limit: Duration) -> Result<(), Failure> {
+    fn timed(self, mut operation: sembuf, limit: Duration) -> Result<(), Failure> {
         let end = std::time::Instant::now() + limit;
         let mut pause = Duration::from_micros(20);
         operation.sem_flg |= libc::IPC_NOWAIT as libc::c_short;
         loop {
             // SAFETY: one live operation.
-            let result = check("semop", unsafe { libc::semop(self.id, &mut operation, 1) });
+            let result = check("semop", unsafe { semop(self.id, &mut operation, 1) });
             let now = std::time::Instant::now();
             match result {
                 Err(failure) if failure.errno() == libc::EAGAIN && now < end => {}

@@ -4,8 +4,14 @@ use super::{check, retry, Failure, SysResult};
 use std::io;
 use std::ptr::NonNull;
 
+#[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
+use libc::SHM_RDONLY;
+/// As in their `<sys/shm.h>`; `libc` does not have it.
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+const SHM_RDONLY: libc::c_int = 0o10000;
+
 /// What the kernel says about a segment (`shmctl(IPC_STAT)`).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Status {
     /// Bytes asked for by the creator, not rounded to pages.
     pub(crate) size: usize,
@@ -67,7 +73,7 @@ pub(crate) fn remove(id: i32) -> SysResult<()> {
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
-    size: usize,
+    status: Status,
     id: i32,
 }
 
@@ -78,9 +84,9 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the segment, and asks the kernel for its size once it can no longer vanish.
+    /// Maps the segment, and asks the kernel about it once it can no longer vanish.
     pub(crate) fn attach(id: i32, read_only: bool) -> SysResult<Self> {
-        let flags = if read_only { libc::SHM_RDONLY } else { 0 };
+        let flags = if read_only { SHM_RDONLY } else { 0 };
         // SAFETY: a null address lets the kernel choose; no memory of ours is passed.
         let address = unsafe { libc::shmat(id, std::ptr::null(), flags) };
         if address as isize == -1 {
@@ -94,9 +100,27 @@ impl Mapping {
             error: io::Error::from_raw_os_error(libc::ENOMEM),
         })?;
         // From here on the drop detaches, also when the question fails.
-        let mut mapping = Self { base, size: 0, id };
-        mapping.size = status(id)?.size;
+        let unknown = Status::default();
+        let mut mapping = Self {
+            base,
+            status: unknown,
+            id,
+        };
+        mapping.status = status(id)?;
         Ok(mapping)
+    }
+
+    /// Unmaps it, and says what a drop can only log.
+    pub(crate) fn detach(self) -> SysResult<()> {
+        std::mem::ManuallyDrop::new(self).unmap()
+    }
+
+    /// Called once.
+    fn unmap(&mut self) -> SysResult<()> {
+        // SAFETY: `base` came from shmat and is detached once, by `detach` or by the drop; whoever got
+        // the pointer borrowed this mapping or keeps it alive.
+        let result = unsafe { libc::shmdt(self.base.as_ptr().cast()) };
+        check("shmdt", result).map(drop)
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -104,7 +128,12 @@ impl Mapping {
     }
 
     pub(crate) fn size(&self) -> usize {
-        self.size
+        self.status.size
+    }
+
+    /// What the kernel said when it was mapped. How many are attached changes, and the owner and the mode may.
+    pub(crate) fn status(&self) -> &Status {
+        &self.status
     }
 
     pub(crate) fn id(&self) -> i32 {
@@ -114,10 +143,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `base` came from shmat and is detached once, here; whoever got the pointer
-        // borrowed this mapping or keeps it alive.
-        let result = unsafe { libc::shmdt(self.base.as_ptr().cast()) };
-        if let Err(failure) = check("shmdt", result) {
+        if let Err(failure) = self.unmap() {
             tracing::error!(id = self.id, error = %failure.error, "shmdt: the segment stays mapped");
         }
     }

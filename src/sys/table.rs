@@ -1,26 +1,90 @@
-//! The kernel's tables of System V objects, where it shows them.
+//! The kernel's tables of System V objects: `/proc/sysvipc` on Linux, what `ipcs` prints elsewhere.
+//!
+//! No other system has them in a form that programs of all its versions can read, while its own `ipcs`
+//! knows its own kernel.
 
+use super::{Failure, SysResult};
 use std::io;
 
-/// (key, id) of every segment in this IPC namespace.
-pub(crate) fn segments() -> io::Result<Vec<(i32, i32)>> {
-    read("/proc/sysvipc/shm")
+/// What to say where neither is there.
+pub(crate) const HINT: &str = if cfg!(any(target_os = "linux", target_os = "android")) {
+    "this system does not list its segments in /proc/sysvipc/shm. Ask `ipcs -m`; what is given a key works all the same"
+} else {
+    "this system has no `ipcs -m` to list its segments. What is given a key works all the same"
+};
+
+/// (key, id) of every segment in this IPC namespace. `ENOENT` where the system does not tell.
+pub(crate) fn segments() -> SysResult<Vec<(i32, i32)>> {
+    read("shm", "-m").map_err(|error| Failure {
+        call: "read(/proc/sysvipc/shm)",
+        error,
+    })
 }
 
-/// The id of every semaphore set in this IPC namespace.
-pub(crate) fn semaphore_sets() -> io::Result<Vec<i32>> {
-    Ok(read("/proc/sysvipc/sem")?
-        .into_iter()
-        .map(|(_, id)| id)
-        .collect())
+/// The id of every semaphore set in this IPC namespace. `ENOENT` where the system does not tell.
+pub(crate) fn semaphore_sets() -> SysResult<Vec<i32>> {
+    let sets = read("sem", "-s").map_err(|error| Failure {
+        call: "read(/proc/sysvipc/sem)",
+        error,
+    })?;
+    Ok(sets.into_iter().map(|(_, id)| id).collect())
 }
 
-/// Both tables begin with a heading, and each line with key and id (`proc(5)`).
-fn read(path: &str) -> io::Result<Vec<(i32, i32)>> {
-    let text = std::fs::read_to_string(path)?;
+/// The tables begin with a heading, and each line with key and id (`proc(5)`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn read(table: &str, _option: &str) -> io::Result<Vec<(i32, i32)>> {
+    let text = std::fs::read_to_string(format!("/proc/sysvipc/{table}"))?;
     let row = |line: &str| {
         let mut fields = line.split_whitespace();
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     Ok(text.lines().skip(1).filter_map(row).collect())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn read(_table: &str, option: &str) -> io::Result<Vec<(i32, i32)>> {
+    let output = std::process::Command::new("ipcs").arg(option).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other("ipcs failed"));
+    }
+    Ok(rows(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The objects in what the BSDs' and macOS's `ipcs` prints: a letter, the id, and the key, which is decimal
+/// on some and hexadecimal on others.
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+fn rows(text: &str) -> Vec<(i32, i32)> {
+    let row = |line: &str| {
+        let mut fields = line.split_whitespace();
+        fields.next().filter(|&kind| kind == "m" || kind == "s")?;
+        let id = fields.next()?.parse().ok()?;
+        let key = fields.next()?;
+        let key = match key.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16).ok()? as i32,
+            None => key.parse::<i64>().ok()? as i32,
+        };
+        Some((key, id))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn ipcs_of_macos_and_freebsd_are_understood() {
+        let macos = "IPC status from <running system> as of Tue Mar  5 12:00:00 CET 2024\n\
+            T     ID     KEY        MODE       OWNER    GROUP\n\
+            Shared Memory:\n\
+            m  65536 0x0000162e --rw-rw-rw-     root    wheel\n\
+            m  65537 0xfffffffb --rw-------     user    staff\n";
+        assert_eq!(rows(macos), [(0x162e, 65536), (-5, 65537)]);
+        let freebsd = "Shared Memory:\n\
+            T           ID          KEY MODE        OWNER    GROUP\n\
+            m        65536      5432001 --rw------- pgsql    pgsql\n\n";
+        assert_eq!(rows(freebsd), [(5_432_001, 65536)]);
+        assert_eq!(rows("Semaphores:\ns 7 0x10 --ra-------\n"), [(16, 7)]);
+        assert!(rows("").is_empty());
+    }
 }

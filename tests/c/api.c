@@ -417,7 +417,9 @@ static void key_zero_and_size_zero_are_refused(void)
 
 static void sizes_that_overflow_are_refused(void)
 {
-    static const size_t huge[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2, SIZE_MAX / 2 - 64, SIZE_MAX / 8};
+    /* An eighth is half a gigabyte with 32-bit addresses, which can be had. */
+    static const size_t huge[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2, SIZE_MAX / 2 - 64,
+                                  sizeof(size_t) > 4 ? SIZE_MAX / 8 : SIZE_MAX / 2};
 
     for (size_t i = 0; i < sizeof huge / sizeof *huge; i++) {
         const int32_t key = check_key();
@@ -631,6 +633,17 @@ static void options_are_checked(void)
     options = initial;
     options.participants = UINT32_MAX;
     CHECK(neocortex_create(key, 8, &options) == NULL);
+    options = initial;
+    options.slots = 1; /* in place is asked for by its flag */
+    CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    options.slots = 2;
+    options.flags = NEOCORTEX_IN_PLACE;
+    CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    options = initial;
+    options.flags = NEOCORTEX_RANDOM_KEY | NEOCORTEX_REPLACE_STALE;
+    CHECK_NULL(neocortex_create(0, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    options.flags = NEOCORTEX_RANDOM_KEY | NEOCORTEX_FORCE_OWNERSHIP;
+    CHECK_NULL(neocortex_create(0, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
     options = initial;
     options.flags = NEOCORTEX_READ_ONLY;
     CHECK(neocortex_create(key, 8, &options) == NULL);

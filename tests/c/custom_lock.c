@@ -12,11 +12,12 @@ struct shared {
 /* What the callbacks saw: the table's ctx. */
 struct seen {
     int creates, attaches, read_locks, write_locks, releases_read, releases_write, forced, destroyed, destroyed_owner;
-    int fail_create, fail_attach, fail_write_lock; /* what to return, 0 = do it */
+    int fail_create, fail_attach, fail_write_lock, fail_release; /* what to return, 0 = do it */
     int32_t key;
     uint32_t mode;
     int64_t timeout_ns;
     bool was_zeroed;
+    struct lock *last; /* the one made last */
 };
 
 struct lock {
@@ -31,6 +32,7 @@ static int make(struct seen *seen, const neocortex_lock_site *site, void **out)
 
     CHECK(lock != NULL && site != NULL && out != NULL);
     lock->seen = seen;
+    seen->last = lock;
     lock->site = site;
     lock->shared = neocortex_site_memory(site);
     CHECK(lock->shared != NULL);
@@ -114,7 +116,7 @@ static int lock_release(void *pointer, int access)
         lock->seen->releases_read += 1;
     }
     __atomic_store_n(&lock->shared->holder, 0, __ATOMIC_RELEASE);
-    return 0;
+    return lock->seen->fail_release;
 }
 
 static void lock_force(void *pointer)
@@ -241,17 +243,19 @@ static void optional_callbacks_may_be_missing(void)
     int32_t key;
 
     ops.force_ownership = NULL;
-    ops.destroy = NULL; /* leaks our struct lock; the test ends soon */
+    ops.destroy = NULL; /* so that what is made is freed here */
     options = with(&ops);
     options.flags = NEOCORTEX_PERSIST;
     segment = check_create(8, &options);
     key = neocortex_key(segment);
     CHECK_OK(neocortex_close(segment));
+    free(seen.last);
     options.flags = NEOCORTEX_FORCE_OWNERSHIP;
     segment = neocortex_create(key, 8, &options);
     CHECK(segment != NULL);
     check_write(segment, 5);
     CHECK_OK(neocortex_close(segment));
+    free(seen.last);
 }
 
 static void incomplete_tables_are_refused(void)
@@ -265,7 +269,7 @@ static void incomplete_tables_are_refused(void)
     neocortex_segment *segment;
 
     memset(long_name, 'x', sizeof long_name - 1);
-    for (int missing = 0; missing < 8; missing++) {
+    for (int missing = 0; missing < 9; missing++) {
         neocortex_lock_ops ops = table();
         const neocortex_options options = with(&ops);
 
@@ -277,6 +281,7 @@ static void incomplete_tables_are_refused(void)
         case 4: ops.attach = NULL; break;
         case 5: ops.read_lock = NULL; break;
         case 6: ops.write_lock = NULL; break;
+        case 7: ops.name = "seqlock"; break; /* that of a built-in lock */
         default: ops.release = NULL; break;
         }
         CHECK_NULL(neocortex_create(key, 8, &options), NEOCORTEX_ERR_INVALID_ARGUMENT);
@@ -361,6 +366,10 @@ static void failures_are_custom_and_carry_their_code(void)
     CHECK(check_read(segment) == 5);
     CHECK(neocortex_commit_count(segment) == 1);
     CHECK(seen.releases_write == 1); /* what was not taken is not released */
+    seen.fail_release = 42;
+    CHECK_STATUS(neocortex_read(segment, &value, 8), NEOCORTEX_ERR_CUSTOM);
+    CHECK(value == 6); /* outputs are written on success only */
+    seen.fail_release = 0;
     CHECK_OK(neocortex_close(segment));
 }
 
@@ -428,15 +437,20 @@ static void attaching_without_the_table_names_the_lock(void)
 static void a_copy_of_a_built_in_table_works(void)
 {
     for (int i = 0; i < CHECK_LOCKS; i++) {
-        neocortex_lock_ops copy;
+        neocortex_lock_ops copy = {0};
         neocortex_options options = with(&copy);
         neocortex_segment *segment, *other;
 
         if (check_lock(i) == NULL) {
             continue;
         }
-        memset(&copy, 0, sizeof copy);
         memcpy(&copy, check_lock(i), sizeof copy);
+        /* None of its entries is NULL, and none is for a program to call. */
+        CHECK(copy.create(copy.ctx, NULL, NULL) == NEOCORTEX_ERR_UNSUPPORTED);
+        CHECK(copy.attach(copy.ctx, NULL, NULL) == NEOCORTEX_ERR_UNSUPPORTED);
+        CHECK(copy.read_lock(NULL, NEOCORTEX_TRY) == NEOCORTEX_ERR_UNSUPPORTED);
+        CHECK(copy.write_lock(NULL, NEOCORTEX_TRY) == NEOCORTEX_ERR_UNSUPPORTED);
+        CHECK(copy.release(NULL, NEOCORTEX_ACCESS_READ) == NEOCORTEX_ERR_UNSUPPORTED);
         segment = check_create(8, &options);
         CHECK(strcmp(neocortex_lock_name(segment), check_lock(i)->name) == 0);
         check_write(segment, 5);

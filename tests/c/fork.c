@@ -1,6 +1,10 @@
 /* fork(2): a child removes nothing of its parent's, releases nothing, and may use what it inherited. */
 #include "check.h"
 
+#ifdef __APPLE__
+#include <spawn.h>
+#endif
+
 static const neocortex_lock_ops *lock;
 
 static neocortex_segment *create(void)
@@ -206,6 +210,48 @@ static void a_dead_parents_guard_is_taken_over_although_a_child_lives(void)
     check_close_pipe(done);
 }
 
+/* vfork(2), which shares this process's memory until the child has become another program. macOS calls it deprecated,
+ * and names posix_spawn(2) instead. */
+static pid_t vfork_another_program(void)
+{
+#ifdef __APPLE__
+    char name[] = "true", *arguments[] = {name, NULL}, *environment[] = {NULL};
+    pid_t child;
+
+    return posix_spawnp(&child, name, NULL, NULL, arguments, environment) == 0 ? child : -1;
+#else
+    pid_t child = vfork();
+
+    if (child == 0) {
+        execlp("true", "true", (char *)NULL);
+        _exit(127);
+    }
+    return child;
+#endif
+}
+
+static void a_vfork_child_that_execs_changes_nothing(void)
+{
+    neocortex_segment *segment = create();
+    uint32_t alive, limit;
+    void *data;
+    pid_t child;
+    int status = 0;
+
+    CHECK_OK(neocortex_write_begin(segment, &data));
+    *(uint64_t *)data = 6;
+    child = vfork_another_program();
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_write_commit(segment));
+    CHECK(check_read(segment) == 6);
+    CHECK_OK(neocortex_participants(segment, &alive, &limit));
+    CHECK(alive == 1);
+    CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_OK);
+    CHECK_OK(neocortex_close(segment));
+}
+
 int main(void)
 {
     check_start();
@@ -220,6 +266,7 @@ int main(void)
         an_inherited_write_guard_releases_nothing();
         an_inherited_read_guard_releases_nothing();
         a_dead_parents_guard_is_taken_over_although_a_child_lives();
+        a_vfork_child_that_execs_changes_nothing();
     }
     return check_done("fork");
 }

@@ -268,6 +268,86 @@ static void a_guard_ends_on_its_thread_only(void)
     CHECK_OK(neocortex_close(segment));
 }
 
+/* A thread that ends with guards rolls them back, whether it was the first to use the handle or not, and
+ * one that comes after it, perhaps in the same place, starts with none. */
+struct ending {
+    neocortex_segment *segment;
+    bool is_write;
+    int nested; /* read guards held at the end */
+};
+
+static void *end_holding(void *pointer)
+{
+    const struct ending *ending = pointer;
+    const void *read_data;
+    void *data;
+
+    /* Nothing is held yet by this thread, whoever had its place before. */
+    CHECK_STATUS(neocortex_write_commit(ending->segment), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_read_end(ending->segment), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    if (ending->is_write) {
+        CHECK_OK(neocortex_write_begin(ending->segment, &data));
+        *(uint64_t *)data = 99;
+    } else {
+        /* One begun and ended before, so that the straight line is taken too. */
+        CHECK_OK(neocortex_read_begin(ending->segment, &read_data));
+        CHECK_OK(neocortex_read_end(ending->segment));
+        for (int i = 0; i < ending->nested; i++) {
+            CHECK_OK(neocortex_read_begin(ending->segment, &read_data));
+        }
+    }
+    CHECK_STATUS(neocortex_close(ending->segment), NEOCORTEX_ERR_BUSY);
+    return NULL;
+}
+
+static void a_thread_that_ends_rolls_back(void)
+{
+    const bool nests = lock == neocortex_lock_rwlock();
+
+    for (int is_main_first = 0; is_main_first < 2; is_main_first++) {
+        neocortex_segment *segment = create(8);
+        const void *read_data;
+        void *data;
+
+        check_write(segment, 5);
+        if (is_main_first) { /* then the threads are not at home in the handle */
+            CHECK_OK(neocortex_write_begin(segment, &data));
+            CHECK_OK(neocortex_write_abort(segment));
+        }
+        for (int round = 0; round < 6; round++) {
+            struct ending ending = {segment, round % 2 == 0, nests ? 3 : 1};
+            pthread_t thread;
+
+            CHECK(pthread_create(&thread, NULL, end_holding, &ending) == 0);
+            CHECK(pthread_join(thread, NULL) == 0);
+            CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 5), NEOCORTEX_OK);
+            CHECK(check_read(segment) == 5);
+            CHECK_OK(neocortex_read_begin(segment, &read_data));
+            CHECK_OK(neocortex_read_end(segment));
+        }
+        CHECK_OK(neocortex_close(segment));
+    }
+}
+
+/* Handles opened and closed by one thread again and again leave nothing with it. */
+static void many_handles_on_one_thread(void)
+{
+    neocortex_segment *segments[8];
+    void *data;
+
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 8; i++) {
+            segments[i] = create(8);
+            CHECK_OK(neocortex_write_begin(segments[i], &data));
+        }
+        for (int i = 0; i < 8; i++) {
+            CHECK_STATUS(neocortex_close(segments[i]), NEOCORTEX_ERR_BUSY);
+            CHECK_OK(neocortex_write_commit(segments[i]));
+            CHECK_OK(neocortex_close(segments[i]));
+        }
+    }
+}
+
 static void closing_while_held_is_busy_and_harmless(void)
 {
     neocortex_segment *segment = create(8);
@@ -436,6 +516,8 @@ int main(void)
         }
         ending_what_was_not_begun_is_refused();
         a_guard_ends_on_its_thread_only();
+        a_thread_that_ends_rolls_back();
+        many_handles_on_one_thread();
         closing_while_held_is_busy_and_harmless();
         a_second_begin_by_the_same_thread_is_busy();
         threads_and_processes_exclude_one_another();

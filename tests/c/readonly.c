@@ -104,6 +104,31 @@ static void it_is_told_of_changes_and_of_removal(void)
     check_close_pipe(seen);
 }
 
+static void its_waits_end(void)
+{
+    neocortex_segment *segment = create(0, NEOCORTEX_IN_PLACE), *observer = observe(neocortex_key(segment));
+    uint64_t count = 7, value;
+    uint32_t alive, limit;
+    void *data;
+
+    CHECK(observer != NULL);
+    CHECK(!neocortex_was_created(observer) && !neocortex_is_poisoned(observer));
+    CHECK_OK(neocortex_participants(observer, &alive, &limit));
+    CHECK(alive == 1 && limit == 128);
+    CHECK_OK(neocortex_interrupt(observer));
+    CHECK_STATUS(neocortex_wait(observer, 0, NEOCORTEX_FOREVER, &count), NEOCORTEX_ERR_INTERRUPTED);
+    CHECK(count == 7);
+    /* In place it cannot tell a writer that died from one that is at work. */
+    CHECK_OK(neocortex_write_begin(segment, &data));
+    CHECK(neocortex_is_poisoned(observer));
+    CHECK_OK(neocortex_set_timeout(observer, CHECK_MS));
+    CHECK_STATUS(neocortex_read(observer, &value, 8), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_write_commit(segment));
+    CHECK(check_read(observer) == 0 && !neocortex_is_poisoned(observer));
+    CHECK_OK(neocortex_close(observer));
+    CHECK_OK(neocortex_close(segment));
+}
+
 /* A writer that holds, or that was killed while holding, does not keep an observer from the committed value. */
 static void it_reads_past_a_writer(void)
 {
@@ -239,6 +264,7 @@ int main(void)
         it_reads_and_does_not_write();
         it_is_no_participant();
         it_is_told_of_changes_and_of_removal();
+        its_waits_end();
         it_reads_past_a_writer();
         it_sees_no_torn_value();
         permission_to_read_is_enough();

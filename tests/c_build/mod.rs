@@ -1,5 +1,7 @@
 //! Compiling the C and C++ programs of this repository against the library as it is now.
 
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

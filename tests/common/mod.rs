@@ -6,11 +6,20 @@
 
 #![allow(dead_code)]
 
+pub mod proof;
+/// `semctl` where `libc` does not declare it.
+#[allow(unused_imports)]
+#[path = "../../src/sys/sem_abi.rs"]
+mod sem_abi;
+
+use sem_abi::{semctl, GETPID, GETVAL};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::FromRawFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{mpsc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,10 +81,17 @@ impl Random {
 /// The value that the first semaphore of a set of ours has.
 pub const MARK: i32 = 20035;
 
+/// As in `src/sys/sem.rs`: a `semid_ds`, which `libc` does not define everywhere, begins so.
+#[repr(C)]
+struct SetStatus {
+    permission: libc::ipc_perm,
+    rest: [u64; 64],
+}
+
 /// The id of the segment that has this key now.
 pub fn segment_id(key: i32) -> Option<i32> {
     // SAFETY: shmget takes no pointers; without flags it only looks.
-    let id = unsafe { libc::shmget(key, 0, 0) };
+    let id = unsafe { libc::shmget(key as libc::key_t, 0, 0) };
     (id != -1).then_some(id)
 }
 
@@ -88,6 +104,18 @@ pub fn segment_status(id: i32) -> Option<libc::shmid_ds> {
     (result == 0).then_some(status)
 }
 
+/// The lines of this process's `/proc/self/maps`.
+pub fn mappings() -> Vec<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("the own mappings");
+    maps.lines().map(String::from).collect()
+}
+
+/// How many segments are mapped into this process: the kernel names such a mapping `/SYSV` and the key.
+pub fn attachments() -> usize {
+    let is_segment = |line: &&String| line.contains("/SYSV");
+    mappings().iter().filter(is_segment).count()
+}
+
 pub fn remove_segment(id: i32) {
     // SAFETY: IPC_RMID ignores the pointer.
     unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
@@ -95,23 +123,23 @@ pub fn remove_segment(id: i32) {
 
 pub fn remove_set(id: i32) {
     // SAFETY: IPC_RMID takes no fourth argument.
-    unsafe { libc::semctl(id, 0, libc::IPC_RMID) };
+    unsafe { semctl(id, 0, libc::IPC_RMID) };
 }
 
 /// The permission bits of a semaphore set.
 pub fn set_mode(id: i32) -> u32 {
     // SAFETY: plain old data.
-    let mut status: libc::semid_ds = unsafe { std::mem::zeroed() };
-    // SAFETY: a live buffer of the right type.
-    let result = unsafe { libc::semctl(id, 0, libc::IPC_STAT, &raw mut status) };
+    let mut status: SetStatus = unsafe { std::mem::zeroed() };
+    // SAFETY: a live buffer, larger than any system's semid_ds.
+    let result = unsafe { semctl(id, 0, libc::IPC_STAT, &raw mut status) };
     assert_eq!(result, 0, "IPC_STAT of set {id}");
-    u32::from(status.sem_perm.mode) & 0o777
+    u32::from(status.permission.mode) & 0o777
 }
 
 /// One value of a set; `None` where there is no such semaphore.
 pub fn semaphore(set: i32, index: i32) -> Option<i32> {
     // SAFETY: GETVAL takes no fourth argument.
-    let value = unsafe { libc::semctl(set, index, libc::GETVAL) };
+    let value = unsafe { semctl(set, index, GETVAL) };
     (value != -1).then_some(value)
 }
 
@@ -132,7 +160,7 @@ fn sets() -> Vec<(i32, i32, i32)> {
         }
         // SAFETY: GETPID takes no fourth argument. Only SETALL ever sets the mark, so this is the
         // process that made the set.
-        let creator = unsafe { libc::semctl(set, 0, libc::GETPID) };
+        let creator = unsafe { semctl(set, 0, GETPID) };
         Some((set, segment as i32, creator))
     })
     .collect()
@@ -149,6 +177,9 @@ pub fn sets_of(segment: i32) -> Vec<i32> {
 
 /// The processes of this executable so far.
 static PROCESSES: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// Odd while this executable compiles what its tests run, which is not their time.
+pub static BUILDS: AtomicU64 = AtomicU64::new(0);
 
 /// The keys that tests of this executable use now.
 static KEYS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
@@ -190,8 +221,16 @@ impl Kernel {
         let (alive, bark) = mpsc::channel::<()>();
         let name = std::thread::current().name().unwrap_or("?").to_owned();
         std::thread::spawn(move || {
-            if bark.recv_timeout(Duration::from_secs(120)) != Err(mpsc::RecvTimeoutError::Timeout) {
-                return;
+            loop {
+                let builds = BUILDS.load(Ordering::Relaxed);
+                let answer = bark.recv_timeout(Duration::from_secs(120));
+                if answer != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+                // Anew, where the test waited for a compiler meanwhile.
+                if builds % 2 == 0 && builds == BUILDS.load(Ordering::Relaxed) {
+                    break;
+                }
             }
             let message = format!("watchdog: {name} has lasted for two minutes\n");
             // Not `eprintln`, which is captured.
@@ -262,8 +301,9 @@ pub struct Foreign {
 
 impl Foreign {
     pub fn create(key: i32, size: usize) -> Self {
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
         // SAFETY: shmget takes no pointers.
-        let id = unsafe { libc::shmget(key, size, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+        let id = unsafe { libc::shmget(key as libc::key_t, size, flags) };
         assert_ne!(id, -1, "{}", std::io::Error::last_os_error());
         Self::attach(id)
     }
@@ -273,11 +313,17 @@ impl Foreign {
         Self::attach(segment_id(key).expect("the key is in use"))
     }
 
+    /// Maps the segment with this id.
+    pub fn of(id: i32) -> Self {
+        Self::attach(id)
+    }
+
     fn attach(id: i32) -> Self {
         // SAFETY: the kernel chooses the address.
         let base = unsafe { libc::shmat(id, std::ptr::null(), 0) };
         assert_ne!(base as isize, -1, "{}", std::io::Error::last_os_error());
-        let size = segment_status(id).expect("just attached").shm_segsz;
+        #[allow(clippy::unnecessary_cast)] // an int on OpenBSD
+        let size = segment_status(id).expect("just attached").shm_segsz as usize;
         Self {
             id,
             base: base.cast(),
@@ -292,6 +338,13 @@ impl Foreign {
             .collect()
     }
 
+    /// A word that others may change meanwhile.
+    pub fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset % 4 == 0 && offset + 4 <= self.size);
+        // SAFETY: mapped for as long as `self`, and aligned, as just checked; a mapping begins a page.
+        unsafe { &*self.base.add(offset).cast() }
+    }
+
     pub fn put(&self, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= self.size);
         for (at, &byte) in bytes.iter().enumerate() {
@@ -300,6 +353,9 @@ impl Foreign {
         }
     }
 }
+
+// SAFETY: only numbers; the mapping is the process's, not a thread's.
+unsafe impl Send for Foreign {}
 
 impl Drop for Foreign {
     fn drop(&mut self) {
@@ -312,6 +368,18 @@ impl Drop for Foreign {
 
 const ROLE: &str = "NEOCORTEX_TEST_ROLE";
 const ARGUMENTS: &str = "NEOCORTEX_TEST_ARGUMENTS";
+
+/// Names the emulator, with its options, where this executable needs one.
+const RUNNER: &str = "NEOCORTEX_TEST_RUNNER";
+
+/// Whether this cannot be tried because an emulator runs the test; says so, and why.
+pub fn is_emulated(promises: &str, how: &str, why: &str) -> bool {
+    let is_emulated = std::env::var_os(RUNNER).is_some();
+    if is_emulated {
+        proof::not_run(promises, how, why);
+    }
+    is_emulated
+}
 
 /// Marks a line of a role's, for the test harness writes to the same pipe.
 const LINE: &str = "@@ ";
@@ -373,9 +441,24 @@ pub struct Child {
 impl Child {
     /// Runs this executable with the test of this name as its role.
     pub fn spawn(role: &str, arguments: &[&dyn std::fmt::Display]) -> Self {
+        let me = std::env::current_exe().expect("this executable");
+        // What runs programs of this machine where it is an emulated one.
+        let runner = std::env::var(RUNNER).unwrap_or_default();
+        let mut program: Vec<String> = runner.split_whitespace().map(str::to_owned).collect();
+        program.push(me.to_str().expect("a path in UTF-8").to_owned());
+        Self::spawn_from(&program, role, arguments)
+    }
+
+    /// Runs another program with the test of this name as its role: this one, built for another machine.
+    pub fn spawn_from(
+        program: &[String],
+        role: &str,
+        arguments: &[&dyn std::fmt::Display],
+    ) -> Self {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        let mut command = Command::new(std::env::current_exe().expect("this executable"));
+        let mut command = Command::new(&program[0]);
         command
+            .args(&program[1..])
             .args([role, "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .env(ARGUMENTS, arguments.join(" "))
@@ -551,7 +634,16 @@ pub fn pipe() -> (std::fs::File, std::fs::File) {
     let mut ends = [0; 2];
     // SAFETY: a live array of two; the descriptors are new, and each gets one owner.
     unsafe {
+        #[cfg(not(target_vendor = "apple"))]
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        // macOS has no pipe2: a child started between these two inherits the pipe.
+        #[cfg(target_vendor = "apple")]
+        {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            for end in ends {
+                assert_ne!(libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC), -1);
+            }
+        }
         (
             std::fs::File::from_raw_fd(ends[0]),
             std::fs::File::from_raw_fd(ends[1]),

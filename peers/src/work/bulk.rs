@@ -18,6 +18,9 @@ const SIZES: [(usize, &str); 7] = [
 /// Throughput of at least 0.9 of memcpy's.
 const NEAR_MEMCPY: f64 = 1.0 / 0.9;
 
+/// What memcpy takes within the least protocol there can be.
+const BARE: &str = "(bare protocol, memcpy)";
+
 /// Private memory that begins at a page, as a large allocation does, plus what malloc puts before it.
 struct Buffer {
     bytes: Vec<u8>,
@@ -63,11 +66,15 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
 fn copy(settings: &Settings, work: String, size: usize, is_read: bool, api: Option<&Api>) -> Row {
     let segment = Segment::<SeqLock>::create_random(size).expect("a segment");
     let stride = size.next_multiple_of(64) + 64;
-    let place = Place::new(2 * stride);
+    // SAFETY: no arguments.
+    let place = Place::new(2 * stride + unsafe { c::peers_bare_size() });
     let shared = place.base();
     // Written once, so that every page is there.
-    // SAFETY: the place has so many bytes.
-    unsafe { shared.write_bytes(7, 2 * stride) };
+    // SAFETY: the place has so many bytes, and more after them: at a multiple of 64, all zeros.
+    let bare = unsafe {
+        shared.write_bytes(7, 2 * stride);
+        shared.add(2 * stride)
+    };
     let handle = api.map(|api| (api, api.create(size, false)));
     let mut buffers = [(); 3].map(|()| Buffer::new(size));
     for _ in 0..2 {
@@ -85,6 +92,10 @@ fn copy(settings: &Settings, work: String, size: usize, is_read: bool, api: Opti
         plain.slice(size).as_mut_ptr(),
     );
     let mut contest = Contest::new(work);
+    if size >= 4 << 20 {
+        // A turn of one or two copies would find the caches full of what the others copied.
+        contest = contest.fixed(settings.pick(15, 41), 16);
+    }
     contest = if is_read {
         contest.timed(RUST, |n| {
             for _ in 0..n {
@@ -116,17 +127,27 @@ fn copy(settings: &Settings, work: String, size: usize, is_read: bool, api: Opti
     // SAFETY: all of them have room; in the last, two copies beside each other.
     unsafe {
         if is_read {
-            contest = contest.timed("(memcpy)", |n| c::peers_memcpy(plain, shared, size, 0, n));
+            contest = contest
+                .timed("(memcpy)", |n| c::peers_memcpy(plain, shared, size, 0, n))
+                .timed(BARE, |n| {
+                    c::peers_bare_read(bare, plain, shared, size, stride, n)
+                });
         } else {
             contest = contest
                 .timed("(memcpy)", |n| c::peers_memcpy(shared, plain, size, 0, n))
                 .timed("(memcpy, two places)", |n| {
                     c::peers_memcpy(shared, plain, size, stride, n)
+                })
+                .timed(BARE, |n| {
+                    c::peers_bare_write(bare, shared, plain, size, stride, n)
                 });
         }
     }
     if size >= 256 {
         contest = contest.target(Target::new(NEAR_MEMCPY, "(memcpy)"));
+    }
+    if (256..64 << 10).contains(&size) {
+        contest = contest.target(Target::new(NEAR_MEMCPY, BARE));
     }
     contest.run(settings)
 }

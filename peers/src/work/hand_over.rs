@@ -3,6 +3,7 @@
 use crate::c::{self, Api};
 use crate::contest::{Contest, Row, Settings, Target, C, RUST};
 use crate::helper::{self, Helper};
+use crate::iceoryx::{self, Broom};
 use crate::place::Place;
 use crate::roles::spin_until_changed;
 use crate::work::number::cortex;
@@ -14,6 +15,7 @@ use std::time::Instant;
 const PROMPT: &str = "hand-over and back, waiting, answered at once";
 const SLEEPING: &str = "hand-over and back, to a sleeper";
 const SPINNING: &str = "hand-over and back, spinning";
+const SEEN: &str = "hand-over and back, spinning, seen and not read";
 
 /// Nanoseconds that either side is busy before it answers, so that the other sleeps, whatever it does
 /// before it goes to sleep. Not counted.
@@ -34,6 +36,9 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
     }
     if settings.wants(SPINNING) {
         rows.push(spinning(settings));
+    }
+    if settings.wants(SEEN) {
+        rows.push(seen(settings));
     }
     helper::unpin(&all);
     rows
@@ -72,16 +77,29 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The two cortexes, one for each direction, and this side of the ping-pong: waiting after a thought, or
-/// spinning.
-fn ours(thought: Option<u64>) -> Pair<'static> {
+/// How one side learns of the other's write.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Waits for it, and thinks so many nanoseconds before it answers.
+    Waiting(u64),
+    /// Looks all the time, and reads it.
+    Spinning,
+    /// Looks all the time, and does not read it.
+    Seeing,
+}
+
+/// The two cortexes, one for each direction, and this side of the ping-pong.
+fn ours(way: Way) -> Pair<'static> {
     let (there, back) = (cortex::<SeqLock>(), cortex::<SeqLock>());
-    let mut arguments = vec![there.key().to_string(), back.key().to_string()];
-    arguments.extend(thought.map(|thought| thought.to_string()));
-    let role = if thought.is_some() {
-        "pong"
-    } else {
-        "pong-spinning"
+    let (role, argument) = match way {
+        Way::Waiting(thought) => ("pong", thought.to_string()),
+        Way::Spinning => ("pong-spinning", true.to_string()),
+        Way::Seeing => ("pong-spinning", false.to_string()),
+    };
+    let arguments = [there.key().to_string(), back.key().to_string(), argument];
+    let thought = match way {
+        Way::Waiting(thought) => Some(thought),
+        _ => None,
     };
     let mut value = 0.0;
     Pair::new(role, &arguments, move |_, trips| {
@@ -97,7 +115,9 @@ fn ours(thought: Option<u64>) -> Pair<'static> {
             } else {
                 spin_until_changed(&back, since);
             }
-            assert_eq!(back.read().expect("read"), value);
+            if !matches!(way, Way::Seeing) {
+                assert_eq!(back.read().expect("read"), value);
+            }
             let elapsed = start.elapsed().as_nanos() as u64;
             *trip = elapsed.saturating_sub(thought.unwrap_or(0));
         }
@@ -106,10 +126,11 @@ fn ours(thought: Option<u64>) -> Pair<'static> {
 
 fn waiting(settings: &Settings, work: &str, thought: u64) -> Row {
     let (rounds, n) = settings.pick((15, 1000), (41, 2000));
+    let _broom = Broom::new();
     let api = Api::load();
     let mut contest = Contest::new(work)
         .fixed(rounds, n)
-        .judged(RUST, ours(Some(thought)).turn());
+        .judged(RUST, ours(Way::Waiting(thought)).turn());
     let keys = [cortex::<SeqLock>(), cortex::<SeqLock>()];
     if let Some(api) = &api {
         let [there, back] = keys.each_ref().map(Cortex::key);
@@ -148,6 +169,27 @@ fn waiting(settings: &Settings, work: &str, thought: u64) -> Row {
         });
         contest = contest.judged(column, pair.turn());
     }
+    let place = iceoryx::Place::new();
+    let names = ["there", "back"].map(|way| format!("{way}-{thought}"));
+    let (there, _) = place.event(&names[0]);
+    let (_, back) = place.event(&names[1]);
+    let arguments = [
+        std::process::id().to_string(),
+        names[0].clone(),
+        names[1].clone(),
+        thought.to_string(),
+    ];
+    let pair = Pair::new("pong-iceoryx", &arguments, move |_, trips| {
+        for trip in trips {
+            // SAFETY: only looks at the clock.
+            unsafe { c::peers_think(thought) };
+            let start = Instant::now();
+            there.notify().expect("notify");
+            iceoryx::await_event(&back);
+            *trip = (start.elapsed().as_nanos() as u64).saturating_sub(thought);
+        }
+    });
+    contest = contest.judged("iceoryx2 event", pair.turn());
     if thought == 0 {
         contest = through_the_kernel(contest);
     }
@@ -194,16 +236,41 @@ fn through_the_kernel(mut contest: Contest<'_>) -> Contest<'_> {
 
 fn spinning(settings: &Settings) -> Row {
     let (rounds, n) = settings.pick((15, 10_000), (41, 20_000));
-    let words = Place::new(4096);
-    let area = words.base();
-    let pair = Pair::new("pong-spin", &[words.id.to_string()], move |n, trips| {
-        // SAFETY: a page of shared memory, and room for n numbers.
-        unsafe { c::peers_spin_ping(area, n, trips.as_mut_ptr()) }
-    });
-    Contest::new(SPINNING)
+    let mut contest = Contest::new(SPINNING)
         .fixed(rounds, n)
-        .judged(RUST, ours(None).turn())
-        .judged("(atomics)", pair.turn())
+        .judged(RUST, ours(Way::Spinning).turn());
+    for (column, carried) in [
+        ("(atomics)", 0),
+        ("(atomics and a value beside)", 1),
+        ("(commit protocol)", 2),
+    ] {
+        let words = Place::new(4096);
+        let arguments = [words.id.to_string(), carried.to_string()];
+        let pair = Pair::new("pong-spin", &arguments, move |n, trips| {
+            // SAFETY: a page of shared memory, and room for n numbers.
+            unsafe { c::peers_spin_ping(words.base(), carried, n, trips.as_mut_ptr()) }
+        });
+        contest = contest.judged(column, pair.turn());
+    }
+    contest
+        .target(Target::new(1.3, "(atomics)"))
+        .target(Target::new(1.3, "(commit protocol)"))
+        .run(settings)
+}
+
+/// That there is a new commit, and not what it says.
+fn seen(settings: &Settings) -> Row {
+    let (rounds, n) = settings.pick((15, 10_000), (41, 20_000));
+    let words = Place::new(4096);
+    let arguments = [words.id.to_string(), "0".to_owned()];
+    let atomics = Pair::new("pong-spin", &arguments, move |n, trips| {
+        // SAFETY: a page of shared memory, and room for n numbers.
+        unsafe { c::peers_spin_ping(words.base(), 0, n, trips.as_mut_ptr()) }
+    });
+    Contest::new(SEEN)
+        .fixed(rounds, n)
+        .judged(RUST, ours(Way::Seeing).turn())
+        .judged("(atomics)", atomics.turn())
         .target(Target::new(1.3, "(atomics)"))
         .run(settings)
 }

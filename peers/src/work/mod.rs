@@ -2,6 +2,7 @@
 
 mod bulk;
 pub mod contended;
+pub mod growth;
 mod hand_over;
 mod killed;
 mod life;
@@ -20,6 +21,7 @@ pub fn all(settings: &Settings) -> Vec<Row> {
         contended::rows,
         life::rows,
         killed::rows,
+        growth::rows,
     ]
     .into_iter()
     .flat_map(|rows| rows(settings))

@@ -2,8 +2,8 @@
 
 use crate::c::{self, Api};
 use crate::contest::{Contest, Row, Settings, Target, C, RUST};
+use crate::iceoryx::{self, Broom};
 use crate::place::{Peers, Place};
-use iceoryx2::prelude::*;
 use neocortex::{Cortex, CortexBuilder, CortexSync, RwLock, SeqLock};
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 
@@ -94,8 +94,13 @@ fn guard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Row {
         c::peers_rwlock_read(area, n)
     });
     contest = boost_reads(contest, peers);
+    // SAFETY: as above.
+    contest = contest.timed(COUNTED, |n| unsafe { c::peers_counted_read(area, n) });
+    contest = empty_calls(contest, CALLS, api);
     contest
         .target(Target::new(0.8, "pthread rwlock"))
+        .target(Target::of_c())
+        .target(Target::of_c_beside(CALLS))
         .run(settings)
 }
 
@@ -113,6 +118,26 @@ fn boost_reads<'a>(contest: Contest<'a>, peers: &'a Peers) -> Contest<'a> {
         };
     }
     contest
+}
+
+const COUNTED: &str = "(two additions, two looks)";
+const CALL: &str = "(empty C call)";
+const CALLS: &str = "(two empty C calls)";
+
+/// What it costs to call the library at all, once or twice: a function of it that finds NULL and returns.
+fn empty_calls<'a>(
+    contest: Contest<'a>,
+    column: &'static str,
+    api: Option<&'a Api>,
+) -> Contest<'a> {
+    let calls = if column == CALLS { 2 } else { 1 };
+    match api {
+        // SAFETY: it does nothing with NULL.
+        Some(api) => contest.timed(column, move |n| unsafe {
+            c::peers_api_nothing(api, calls * n)
+        }),
+        None => contest,
+    }
 }
 
 fn write(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Row {
@@ -166,6 +191,7 @@ fn write(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Row {
             .target(Target::new(1.0, "Boost mutex"))
             .target(Target::new(1.0, ""))
             .target(Target::new(0.6, "pthread robust"))
+            .target(Target::of_c())
             .run(settings)
     }
 }
@@ -208,26 +234,11 @@ impl RawSync {
 
 /// The two rows of iceoryx2's blackboard: one writer, which other writers are refused beside.
 fn blackboard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Vec<Row> {
-    set_log_level(LogLevel::Error);
-    let folder = std::env::temp_dir().join(format!("peers-{}", std::process::id()));
-    let mut config = Config::default();
-    let path = Path::new(
-        folder
-            .to_str()
-            .expect("a temporary directory in UTF-8")
-            .as_bytes(),
-    )
-    .expect("a short path");
-    config.global.set_root_path(&path);
-    // So that what it leaves in /dev/shm can be told from others'.
-    let prefix = format!("peers{}_", std::process::id());
-    config.global.prefix = FileName::new(prefix.as_bytes()).expect("a short name");
-    let node = NodeBuilder::new()
-        .config(&config)
-        .create::<ipc::Service>()
-        .expect("a node of iceoryx2");
+    let _broom = Broom::new();
+    let place = iceoryx::Place::new();
     let name = format!("peers/{}", std::process::id());
-    let service = node
+    let service = place
+        .node
         .service_builder(&name.as_str().try_into().expect("a name"))
         .blackboard_creator::<u64>()
         .add::<f64>(1, 42.0)
@@ -250,6 +261,7 @@ fn blackboard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Vec<Row>
             }),
             None => contest.absent(C, NO_LIBRARY),
         };
+        contest = empty_calls(contest, CALL, api);
         rows.push(
             contest
                 .timed("iceoryx2 update", |n| {
@@ -258,6 +270,8 @@ fn blackboard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Vec<Row>
                     }
                 })
                 .target(Target::new(1.0, "iceoryx2 update"))
+                .target(Target::of_c())
+                .target(Target::of_c_beside(CALL))
                 .run(settings),
         );
     }
@@ -282,6 +296,7 @@ fn blackboard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Vec<Row>
             }
             None => contest.absent(C, NO_LIBRARY),
         };
+        contest = empty_calls(contest, CALL, api);
         contest = contest.timed("iceoryx2 get", |n| {
             (0..n).fold(0, |seen, _| {
                 seen ^ std::hint::black_box(&get).get().to_bits()
@@ -302,21 +317,15 @@ fn blackboard(settings: &Settings, peers: &Peers, api: Option<&Api>) -> Vec<Row>
                 .timed("flock", |n| c::peers_flock_read(area, n))
                 .timed("(plain load)", |n| c::peers_plain_read(area, n))
                 .timed("(plain load pair)", |n| c::peers_plain_pair_read(area, n))
+                .timed("(commit protocol)", |n| c::peers_commit_read(area, n))
                 .target(Target::new(0.2, ""))
                 .target(Target::new(2.0, "(plain load pair)"))
+                .target(Target::new(2.0, "(commit protocol)"))
+                .target(Target::of_c())
+                .target(Target::of_c_beside(CALL))
                 .run(settings)
         };
         rows.push(row);
-    }
-    drop((update, get, writer, reader, service, node));
-    let _ = std::fs::remove_dir_all(&folder);
-    // The node's management segment outlives the node.
-    let left = std::fs::read_dir("/dev/shm")
-        .into_iter()
-        .flatten()
-        .flatten();
-    for file in left.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix)) {
-        let _ = std::fs::remove_file(file.path());
     }
     rows
 }
