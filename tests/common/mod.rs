@@ -15,9 +15,7 @@ mod sem_abi;
 use sem_abi::{semctl, GETPID, GETVAL};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::FromRawFd;
-#[cfg(target_os = "linux")]
-use std::os::unix::process::CommandExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{mpsc, Mutex, MutexGuard, PoisonError};
@@ -369,6 +367,9 @@ impl Drop for Foreign {
 const ROLE: &str = "NEOCORTEX_TEST_ROLE";
 const ARGUMENTS: &str = "NEOCORTEX_TEST_ARGUMENTS";
 
+/// The process that started the role, which ends with it; none where a person starts it.
+const TEST: &str = "NEOCORTEX_TEST_PROCESS";
+
 /// Names the emulator, with its options, where this executable needs one.
 const RUNNER: &str = "NEOCORTEX_TEST_RUNNER";
 
@@ -394,6 +395,16 @@ impl Role {
     pub fn of(name: &str) -> Option<Self> {
         if std::env::var(ROLE).ok()? != name {
             return None;
+        }
+        #[cfg(target_os = "linux")]
+        if let Ok(test) = std::env::var(TEST) {
+            // SAFETY: a system call and nothing else.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            // 0: it is in another PID namespace.
+            let parent = std::os::unix::process::parent_id();
+            if parent != 0 && parent.to_string() != test {
+                std::process::exit(3);
+            }
         }
         let arguments = std::env::var(ARGUMENTS).unwrap_or_default();
         Some(Self {
@@ -462,16 +473,16 @@ impl Child {
             .args([role, "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .env(ARGUMENTS, arguments.join(" "))
+            .env(TEST, std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        #[cfg(target_os = "linux")]
-        // SAFETY: prctl is a system call and nothing else.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            })
-        };
+        // Nothing is done between fork and exec: so std takes `posix_spawn`, and there is no copy of this process that
+        // has mapped what the parallel tests' handles have. QEMU's `vfork` is a fork that nobody waits for; std's own is
+        // waited for.
+        if std::env::var_os(RUNNER).is_some() {
+            // SAFETY: does nothing.
+            unsafe { command.pre_exec(|| Ok(())) };
+        }
         let mut process = command.spawn().expect("start this executable");
         lock(&PROCESSES).push(process.id() as i32);
         let from = BufReader::new(process.stdout.take().expect("piped"));
