@@ -10,6 +10,7 @@ use core::ptr::{read_unaligned as get, write_unaligned as put};
 #[cfg(target_arch = "x86_64")]
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+#[cfg(not(target_arch = "x86_64"))]
 pub(super) use copy as load;
 pub(super) use copy as store;
 pub(super) use copy as transfer;
@@ -167,6 +168,22 @@ macro_rules! ends {
         $($store::<{ $n * $size }>($dst, values[$n].0);
         $store::<{ -($n + 1) * $size }>(dst_end, values[$n].1);)*
     }};
+}
+
+/// # Safety
+///
+/// As for the `load` outside.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(super) unsafe fn load(src: *const u8, dst: *mut u8, len: usize) {
+    // SAFETY: as for this function; there is AVX-512 where the number is not 0.
+    unsafe {
+        if len.wrapping_sub(TWO_ENDS_FROM) < TWO_ENDS.load(Relaxed) {
+            load_two_ends(src, dst, len);
+        } else {
+            copy(src, dst, len);
+        }
+    }
 }
 
 /// # Safety
@@ -341,6 +358,36 @@ pub(super) unsafe fn copy_lines(src: *const u8, dst: *mut u8, len: usize) {
     }
 }
 
+/// Copies two whole lines from either end: on Zen 4 in nine tenths of the time that AVX takes, when the private memory is
+/// the destination; stores to shared memory take longer so. It leaves alone the registers whose upper halves would have to
+/// be cleared afterwards.
+///
+/// # Safety
+///
+/// As for `load`; `len` is more than 128 and at most 256, and there is AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(super) unsafe fn load_two_ends(src: *const u8, dst: *mut u8, len: usize) {
+    // SAFETY: accesses `0..len`, some of it twice, which the caller vouches for.
+    unsafe {
+        asm!(
+            "vmovups zmm16, [{src}]",
+            "vmovups zmm17, [{src} + 64]",
+            "vmovups zmm18, [{src} + {len} - 128]",
+            "vmovups zmm19, [{src} + {len} - 64]",
+            "vmovups [{dst}], zmm16",
+            "vmovups [{dst} + 64], zmm17",
+            "vmovups [{dst} + {len} - 128], zmm18",
+            "vmovups [{dst} + {len} - 64], zmm19",
+            src = in(reg) src,
+            dst = in(reg) dst,
+            len = in(reg) len,
+            out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// Copies by the processor's own loop: on the same processor up to a quarter faster than by vectors once the bytes
 /// do not fit the second cache, for it need not load what it will overwrite.
 ///
@@ -367,6 +414,21 @@ pub(super) const LINES_FROM: usize = 320;
 pub(super) fn has_fast_lines() -> bool {
     is_x86_feature_detected!("avx512vbmi2") && !is_x86_feature_detected!("sse4a")
 }
+
+/// Whether loads of two lines from either end are as fast as we found them: on AMD's since Zen 4.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_fast_ends() -> bool {
+    is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("sse4a")
+}
+
+/// The lengths that are loaded so, if any.
+#[cfg(target_arch = "x86_64")]
+pub(super) const TWO_ENDS_FROM: usize = 129;
+
+/// How many lengths, from `TWO_ENDS_FROM` on, are loaded by two lines from either end; 0 until known, and where
+/// that is not fast.
+#[cfg(target_arch = "x86_64")]
+static TWO_ENDS: AtomicUsize = AtomicUsize::new(0);
 
 /// The length below which a copy is by AVX and into the caches; 0 until known, and without AVX.
 #[cfg(target_arch = "x86_64")]
@@ -416,6 +478,9 @@ unsafe fn copy_wide_slow(src: *const u8, dst: *mut u8, len: usize) {
         LINES.store(threshold - LINES_FROM, Relaxed);
     } else if avx {
         AVX_BELOW.store(threshold, Relaxed);
+        if has_fast_ends() {
+            TWO_ENDS.store(256 + 1 - TWO_ENDS_FROM, Relaxed);
+        }
     }
     // SAFETY: as for this function; there is AVX where it is used.
     unsafe {

@@ -96,6 +96,10 @@ fn every_vector_form_copies_these_bytes_only() {
         let lengths: Vec<usize> = (from..=from + 300).chain([4097]).collect();
         check(&[machine::copy_lines], &lengths, &offsets(4, 65));
     }
+    if machine::has_fast_ends() {
+        let lengths: Vec<usize> = (machine::TWO_ENDS_FROM..=256).collect();
+        check(&[machine::load_two_ends], &lengths, &offsets(4, 65));
+    }
     check(&[machine::copy_string], &lengths, &offsets(4, 32));
 }
 

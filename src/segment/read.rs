@@ -47,17 +47,18 @@ impl<L: CortexSync> Segment<L> {
         limit: Limit,
     ) -> CortexResult<()> {
         // SAFETY: any slot is valid for the checked range; the copy is racy by design.
-        let copy = |slot: *mut u8| unsafe { copy::load(slot.add(offset), buffer, length) };
+        let copy = move |slot: *mut u8| unsafe { copy::load(slot.add(offset), buffer, length) };
         self.read_with(limit, copy)
     }
 
     /// Reads by `copy`, which is given the slot of the last commit, as often as it takes: its last
-    /// result is from one commit.
+    /// result is from one commit. `Copy`, so that what it knows stays in registers: only the slow way gets a copy of
+    /// it in memory.
     #[inline]
     pub(crate) fn read_with<R>(
         &self,
         limit: Limit,
-        copy: impl Fn(*mut u8) -> R,
+        copy: impl Fn(*mut u8) -> R + Copy,
     ) -> CortexResult<R> {
         if self.lock.is_optimistic() {
             match self
