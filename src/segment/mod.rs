@@ -88,7 +88,8 @@ pub(crate) enum Limit {
 struct Slots {
     /// The mapping's base, from which the lines stand at fixed distances: one register for all three.
     head: NonNull<u8>,
-    base: NonNull<u8>,
+    /// Where slots 0 and 1 begin; in place, there is the one.
+    first_two: [NonNull<u8>; 2],
     stride: usize,
     count: u32,
     size: usize,
@@ -136,19 +137,28 @@ impl Slots {
     fn at(&self, slot: usize) -> *mut u8 {
         debug_assert!(slot < self.count as usize);
         // SAFETY: `slot` is below `count`, so the slot is in the mapping.
-        unsafe { self.base.as_ptr().add(slot * self.stride) }
+        unsafe { self.first_two[0].as_ptr().add(slot * self.stride) }
     }
 
-    /// The first byte of the slot that holds this commit.
+    /// The first byte of the slot that holds this commit, for a caller that has all of this in registers.
     #[inline]
     fn of(&self, commit: u64) -> *mut u8 {
         if self.count == 2 {
             // The default layout without a multiplication, which would stand in the way of every read.
             let offset = self.stride & (commit as usize & 1).wrapping_neg();
             // SAFETY: 0 or one stride, and there are two slots.
-            return unsafe { self.base.as_ptr().add(offset) };
+            return unsafe { self.first_two[0].as_ptr().add(offset) };
         }
         self.of_many(commit)
+    }
+
+    /// The same for a caller that has loaded `count` and nothing else: by one more load, and no arithmetic.
+    #[inline]
+    fn look_up(&self, count: u32, commit: u64) -> *mut u8 {
+        if count > 2 {
+            return self.of_many(commit);
+        }
+        self.first_two[commit as usize & 1].as_ptr()
     }
 
     #[cold]
@@ -184,12 +194,19 @@ impl<L: CortexSync> Segment<L> {
 
     fn new(site: Arc<Site>, lock: L, options: &SegmentOptions) -> Self {
         let view = &site.view;
+        let (count, stride) = (view.layout.shape.slots, view.layout.slot_stride);
+        // SAFETY: the slots begin within the mapping (Layout), whose base is not null.
+        let first = unsafe { view.mapping.base().add(view.layout.slots_offset) };
+        let second = match count {
+            1 => first,
+            // SAFETY: there is one more slot.
+            _ => unsafe { first.add(stride) },
+        };
         let slots = Slots {
             head: view.mapping.base(),
-            // SAFETY: the slots begin within the mapping (Layout), whose base is not null.
-            base: unsafe { view.mapping.base().add(view.layout.slots_offset) },
-            stride: view.layout.slot_stride,
-            count: view.layout.shape.slots,
+            first_two: [first, second],
+            stride,
+            count,
             size: view.layout.shape.size,
         };
         let segment = Self {

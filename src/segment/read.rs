@@ -61,11 +61,9 @@ impl<L: CortexSync> Segment<L> {
         copy: impl Fn(*mut u8) -> R + Copy,
     ) -> CortexResult<R> {
         if self.lock.is_optimistic() {
-            match self
-                .slots
-                .ledger()
-                .snapshot(|commit| copy(self.slots.of(commit)))
-            {
+            let (slots, count) = (&self.slots, self.slots.count);
+            let attempt = |commit| copy(slots.look_up(count, commit));
+            match slots.ledger().snapshot(attempt) {
                 Some(result) => Ok(result),
                 None => self.read_overtaken(limit, copy),
             }

@@ -70,7 +70,7 @@ impl<L: CortexSync> Segment<L> {
     ) -> CortexResult<()> {
         self.take_write(limit)?;
         let begun = self.begin_write(is_whole)?;
-        copy(self.slots.of(begun.commit));
+        copy(self.slots.look_up(self.slots.count, begun.commit));
         self.slots.ledger().commit(begun.commit, changed);
         self.release_write()?;
         self.wake_waiters();
