@@ -144,6 +144,14 @@ fn kill(number: i32) {
     assert_eq!(libc::WTERMSIG(reap(number)), libc::SIGKILL);
 }
 
+fn create<L: CortexSync>(kernel: &Kernel, slots: u32) -> Cortex<Value, L> {
+    CortexBuilder::new([1; 20])
+        .key(kernel.key())
+        .slots(slots)
+        .with_default_lock()
+        .unwrap()
+}
+
 fn is_held<L: CortexSync>(cortex: &Cortex<Value, L>) -> bool {
     match cortex.try_write([9; 20]) {
         Ok(()) => false,
@@ -155,11 +163,7 @@ fn is_held<L: CortexSync>(cortex: &Cortex<Value, L>) -> bool {
 /// Holds in one world, and is killed there, while the other one looks, has processes with the same numbers,
 /// and loses one of them.
 fn holder_and_its_namesakes<L: CortexSync>(kernel: &Kernel, slots: u32, reads: bool) {
-    let owner: Cortex<Value, L> = CortexBuilder::new([1; 20])
-        .key(kernel.key())
-        .slots(slots)
-        .with_default_lock()
-        .unwrap();
+    let owner = create::<L>(kernel, slots);
     let key = owner.key();
     let attach = || Cortex::<Value, L>::attach(key).unwrap();
     let [held, found, die, again, look, looked, never] = &std::array::from_fn(|_| Gate::new());
@@ -242,11 +246,7 @@ fn holder_and_its_namesakes<L: CortexSync>(kernel: &Kernel, slots: u32, reads: b
 
 /// All of a world is killed at once, its first process holding.
 fn world_killed_while_holding<L: CortexSync>(kernel: &Kernel, slots: u32, reads: bool) {
-    let owner: Cortex<Value, L> = CortexBuilder::new([1; 20])
-        .key(kernel.key())
-        .slots(slots)
-        .with_default_lock()
-        .unwrap();
+    let owner = create::<L>(kernel, slots);
     let key = owner.key();
     let [held, never] = &std::array::from_fn(|_| Gate::new());
     let world = World::new(|| {
@@ -296,10 +296,7 @@ fn assert_says_no_such_segment(error: &CortexError, key: i32) {
 }
 
 fn from_another_ipc_namespace<L: CortexSync + std::fmt::Debug>(kernel: &Kernel) {
-    let owner: Cortex<Value, L> = CortexBuilder::new([1; 20])
-        .key(kernel.key())
-        .with_default_lock()
-        .unwrap();
+    let owner = create::<L>(kernel, 2);
     let key = owner.key();
     fork(|| {
         assert!(unshare(libc::CLONE_NEWIPC));
@@ -324,10 +321,7 @@ fn from_another_ipc_namespace<L: CortexSync + std::fmt::Debug>(kernel: &Kernel) 
 
 /// The documented limit: whoever leaves is taken for dead, and its locks are passed.
 fn leaves_while_attached<L: CortexSync + std::fmt::Debug>(kernel: &Kernel, holds: bool) {
-    let owner: Cortex<Value, L> = CortexBuilder::new([1; 20])
-        .key(kernel.key())
-        .with_default_lock()
-        .unwrap();
+    let owner = create::<L>(kernel, 2);
     let key = owner.key();
     let id = segment_id(key).unwrap();
     let [attached, leave, left, close] = &std::array::from_fn(|_| Gate::new());

@@ -120,11 +120,6 @@ pub enum AnyLock {
 }
 
 impl AnyLock {
-    /// Whether it is made of the caller's callbacks, each of which may fail.
-    pub(super) fn is_callers(&self) -> bool {
-        matches!(self, Self::Callbacks(_))
-    }
-
     /// Whether several read guards can be held at once.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::RwLock(_))

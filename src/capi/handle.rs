@@ -69,7 +69,7 @@ impl neocortex_segment {
 
     pub(super) fn read(&self, offset: usize, buffer: &mut [u8]) -> CortexResult<()> {
         match &self.access {
-            Access::Full(segment) if !segment.is_in_place() && !segment.lock().is_callers() => {
+            Access::Full(segment) if !segment.is_in_place() && segment.lock().is_built_in() => {
                 segment.read_at(offset, buffer)
             }
             // An attempt that a writer overtakes has spoilt its buffer, and in place it may be the

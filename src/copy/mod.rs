@@ -53,6 +53,12 @@
 mod machine;
 #[allow(dead_code)]
 mod portable;
+#[cfg(all(
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(any(neocortex_portable, loom, miri)),
+))]
+mod processor;
 #[cfg(test)]
 mod tests;
 

@@ -72,7 +72,7 @@ fn lengths_around_every_threshold_copy_these_bytes_only() {
     #[cfg(all(target_arch = "x86_64", not(any(neocortex_portable, loom, miri))))]
     check(
         &COPIES,
-        &[0, 1, 100].map(|n| machine::streaming_threshold().min(32 << 20) - 1 + n),
+        &[0, 1, 100].map(|n| processor::streaming_threshold().min(32 << 20) - 1 + n),
         &offsets,
     );
 }
@@ -91,13 +91,13 @@ fn every_vector_form_copies_these_bytes_only() {
         &[(512 << 10) + 50, (512 << 10) + 127],
         &offsets(2, 32),
     );
-    if machine::has_fast_lines() {
-        let from = machine::LINES_FROM;
+    if processor::has_fast_lines() {
+        let from = processor::LINES_FROM;
         let lengths: Vec<usize> = (from..=from + 300).chain([4097]).collect();
         check(&[machine::copy_lines], &lengths, &offsets(4, 65));
     }
-    if machine::has_fast_ends() {
-        let lengths: Vec<usize> = (machine::TWO_ENDS_FROM..=256).collect();
+    if processor::has_fast_ends() {
+        let lengths: Vec<usize> = (processor::TWO_ENDS_FROM..=256).collect();
         check(&[machine::load_two_ends], &lengths, &offsets(4, 65));
     }
     check(&[machine::copy_string], &lengths, &offsets(4, 32));

@@ -171,17 +171,23 @@ fn of_two_writers_one_wakes_for_both() {
     });
 }
 
+/// A segment that is ready, and a thread that marks it as removed.
+fn removed_by_another(board: &Arc<Board>) -> (Arc<Header>, thread::JoinHandle<()>) {
+    let header = Arc::new(Header::new());
+    assert!(header.transit(state::INITIALISING, state::READY));
+    let (other, others) = (Arc::clone(board), Arc::clone(&header));
+    let remover = thread::spawn(move || {
+        lifecycle::mark_removed(&others, &other.line);
+        other.kernel.wake(&other.line.signal, true);
+    });
+    (header, remover)
+}
+
 #[test]
 fn a_removal_wakes_the_waiter() {
     explore(Some(4), || {
         let board = Board::new();
-        let header = Arc::new(Header::new());
-        assert!(header.transit(state::INITIALISING, state::READY));
-        let (other, others) = (Arc::clone(&board), Arc::clone(&header));
-        let remover = thread::spawn(move || {
-            lifecycle::mark_removed(&others, &other.line);
-            other.kernel.wake(&other.line.signal, true);
-        });
+        let (header, remover) = removed_by_another(&board);
         let look = || (header.state() == state::REMOVED).then_some(());
         signal::wait(&board.line, look, |word, value| {
             board.kernel.sleep(word, value);
@@ -195,13 +201,7 @@ fn a_removal_wakes_the_waiter() {
 fn a_commit_and_a_removal_both_reach_the_waiter() {
     explore(Some(3), || {
         let board = Board::new();
-        let header = Arc::new(Header::new());
-        assert!(header.transit(state::INITIALISING, state::READY));
-        let (other, others) = (Arc::clone(&board), Arc::clone(&header));
-        let remover = thread::spawn(move || {
-            lifecycle::mark_removed(&others, &other.line);
-            other.kernel.wake(&other.line.signal, true);
-        });
+        let (header, remover) = removed_by_another(&board);
         let other = Arc::clone(&board);
         let writer = thread::spawn(move || other.publish(1));
         let look = || {

@@ -76,17 +76,13 @@ fn replace_whole(mapping: &Mapping, beacons: &Beacons, lit: Lit, key: i32) -> Co
     if !is_dark_soon(beacons, lit)? {
         return Err(busy(IN_USE));
     }
+    let surroundings = Surroundings::new(mapping, beacons, key);
     if !beacons.claim_gate()? {
         return Err(busy("another process is replacing it"));
     }
-    let is_closed = close(mapping, beacons, key);
+    let is_closed = close(&surroundings);
     if !matches!(is_closed, Ok(true)) {
-        let released = match beacons.release_gate() {
-            // The set went with the last participant of a segment that its owner removed.
-            Err(CortexError::Removed { .. }) => Ok(()),
-            result => result,
-        };
-        return both(is_closed.map(drop), released);
+        return both(is_closed.map(drop), surroundings.release_gate());
     }
     // The gate goes with the set.
     both(
@@ -97,13 +93,12 @@ fn replace_whole(mapping: &Mapping, beacons: &Beacons, lit: Lit, key: i32) -> Co
 
 /// ready → closing → removed, if nobody is attached, or back to ready; the caller holds the gate. `false`
 /// where it was removed by somebody else meanwhile.
-fn close(mapping: &Mapping, beacons: &Beacons, key: i32) -> CortexResult<bool> {
-    let surroundings = Surroundings::new(mapping, beacons, key);
+fn close(surroundings: &Surroundings<'_>) -> CortexResult<bool> {
     for _ in 0..ATTEMPTS {
         if !look_until(LOOKS_WHEN_DARK, || surroundings.is_deserted(), |&it| it)? {
             break;
         }
-        match lifecycle::close(header(mapping), &surroundings)? {
+        match lifecycle::close(header(surroundings.mapping), surroundings)? {
             Closing::Done => return Ok(true),
             Closing::Lost => return Ok(false),
             // Somebody came in between, who may merely look.
@@ -111,7 +106,7 @@ fn close(mapping: &Mapping, beacons: &Beacons, key: i32) -> CortexResult<bool> {
         }
     }
     Err(CortexError::Busy {
-        key,
+        key: surroundings.key,
         detail: IN_USE,
     })
 }
@@ -256,6 +251,14 @@ fn look_again(before: Option<Orphan>, mapping: &Mapping, status: &Status) -> Opt
     before.or_else(|| orphan(mapping, status).ok().flatten())
 }
 
+/// The beacons, where the set can be had; one that is spoilt or gone is no reason to stop.
+fn beacons_if_whole(mapping: &Mapping, key: i32) -> CortexResult<Option<Beacons>> {
+    match open_beacons(mapping, mapping.status(), key) {
+        Err(error @ CortexError::CleanSystem(_)) => Err(error),
+        result => Ok(result.ok().map(|(beacons, _)| beacons)),
+    }
+}
+
 /// Removes whatever cortex has this key, in use or not. Those attached keep their memory.
 ///
 /// # Errors
@@ -269,12 +272,8 @@ pub(crate) fn remove(key: i32) -> CortexResult<()> {
         });
     }
     check_right_to_remove(&mapping, key)?;
-    // Before anything is changed: what cannot be looked for would be left. What is spoilt or gone is no
-    // reason to stop.
-    let beacons = match open_beacons(&mapping, mapping.status(), key) {
-        Err(error @ CortexError::CleanSystem(_)) => return Err(error),
-        result => result.ok().map(|(beacons, _)| beacons),
-    };
+    // Before anything is changed: what cannot be looked for would be left.
+    let beacons = beacons_if_whole(&mapping, key)?;
     let status = match beacons {
         Some(_) => shm::status(mapping.id()),
         None => status_alone(&mapping),
@@ -298,10 +297,7 @@ pub(crate) fn remove(key: i32) -> CortexResult<()> {
 /// about to do it. Doing it for it is right either way, for it is by id. The set goes too, if nobody is left who
 /// would remove it when leaving.
 pub(crate) fn finish_removal(mapping: &Mapping, key: i32) -> CortexResult<()> {
-    let beacons = match open_beacons(mapping, mapping.status(), key) {
-        Err(error @ CortexError::CleanSystem(_)) => return Err(error),
-        result => result.ok().map(|(beacons, _)| beacons),
-    };
+    let beacons = beacons_if_whole(mapping, key)?;
     let status = beacons.is_none().then(|| status_alone(mapping));
     let orphan = match status {
         Some(Ok(status)) => orphan(mapping, &status)

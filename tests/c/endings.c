@@ -200,16 +200,24 @@ static void *hold_and_end(void *argument)
     pthread_exit(NULL);
 }
 
+/* Runs a thread with a segment of its own, to its end. */
+static struct held_by_thread run_thread(void *(*start)(void *), int what)
+{
+    struct held_by_thread held;
+    pthread_t thread;
+
+    held.segment = create();
+    held.what = what;
+    CHECK(pthread_create(&thread, NULL, start, &held) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    return held;
+}
+
 static void a_thread_that_ends_with_a_guard_rolls_it_back(void)
 {
     for (int what = 0; what < HOLDS; what++) {
-        struct held_by_thread held;
-        pthread_t thread;
+        const struct held_by_thread held = run_thread(hold_and_end, what);
 
-        held.segment = create();
-        held.what = what;
-        CHECK(pthread_create(&thread, NULL, hold_and_end, &held) == 0);
-        CHECK(pthread_join(thread, NULL) == 0);
         if (flags == 0) {
             CHECK(neocortex_commit_count(held.segment) == 1);
         }
@@ -251,13 +259,8 @@ static void the_destructor_of_a_thread_key_may_use_a_handle(void)
 {
     CHECK(pthread_key_create(&thread_key, use_from_key) == 0);
     for (int what = 0; what < HOLDS; what++) {
-        struct held_by_thread held;
-        pthread_t thread;
+        const struct held_by_thread held = run_thread(end_with_key, what);
 
-        held.segment = create();
-        held.what = what;
-        CHECK(pthread_create(&thread, NULL, end_with_key, &held) == 0);
-        CHECK(pthread_join(thread, NULL) == 0);
         check_free(held.segment, 7);
         CHECK_OK(neocortex_close(held.segment));
     }

@@ -187,11 +187,11 @@ fn sweep(scenario: &Scenario) -> Tally {
         || scenario.name.ends_with(", semaphore")
         // Five seconds each: a lasting failure there is a segment that does not become ready.
         || scenario.name.contains("replacer died");
-    let mut todo = rules(calls, proof::is_long() || !is_repetition);
+    let mut tries = rules(calls, proof::is_long() || !is_repetition);
     if let Ok(only) = std::env::var("NEOCORTEX_FAULT") {
-        todo.retain(|rules| format!("{rules:?}").contains(&only));
+        tries.retain(|rules| format!("{rules:?}").contains(&only));
     }
-    for rules in &todo {
+    for rules in &tries {
         let report = play(scenario, key, rules, baseline.shape);
         let injected = report.trace.injected();
         if injected.is_empty() && report.problems.is_empty() {
