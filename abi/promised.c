@@ -1,4 +1,4 @@
-/* The C surface as it was promised, in the compiler's own words. `cargo test --test abi` compiles it.
+/* The C surface as it was promised, in the compiler's own words. `cargo test --test c abi` compiles it.
  *
  * It compiles against include/neocortex.h only as long as every constant, structure and function below is there
  * as it is here, and links with the library only as long as it exports them. What was released is never changed
@@ -40,18 +40,31 @@ CONSTANT(NEOCORTEX_TRY, 0);
 CONSTANT(NEOCORTEX_LOCK_TIMED_OUT, -9);
 CONSTANT(NEOCORTEX_ACCESS_READ, 0);
 CONSTANT(NEOCORTEX_ACCESS_WRITE, 1);
+CONSTANT(NEOCORTEX_WORDS_C, 0u);
+CONSTANT(NEOCORTEX_WORDS_CPP, 1u);
+CONSTANT(NEOCORTEX_WORDS_PYTHON, 2u);
 CONSTANT(NEOCORTEX_LOG_ERROR, 1);
 CONSTANT(NEOCORTEX_LOG_WARN, 2);
 CONSTANT(NEOCORTEX_LOG_INFO, 3);
 CONSTANT(NEOCORTEX_LOG_DEBUG, 4);
 CONSTANT(NEOCORTEX_LOG_TRACE, 5);
-CONSTANT(NEOCORTEX_IN_PLACE, 1);
-CONSTANT(NEOCORTEX_FORCE_OWNERSHIP, 2);
-CONSTANT(NEOCORTEX_REPLACE_STALE, 4);
-CONSTANT(NEOCORTEX_PERSIST, 8);
-CONSTANT(NEOCORTEX_READ_ONLY, 16);
-CONSTANT(NEOCORTEX_RANDOM_KEY, 32);
-CONSTANT(NEOCORTEX_NEVER_WAIT, 64);
+CONSTANT(NEOCORTEX_IN_PLACE, 1u);
+CONSTANT(NEOCORTEX_FORCE_OWNERSHIP, 2u);
+CONSTANT(NEOCORTEX_REPLACE_STALE, 4u);
+CONSTANT(NEOCORTEX_PERSIST, 8u);
+CONSTANT(NEOCORTEX_READ_ONLY, 16u);
+CONSTANT(NEOCORTEX_RANDOM_KEY, 32u);
+CONSTANT(NEOCORTEX_NEVER_WAIT, 64u);
+CONSTANT(NEOCORTEX_INTERRUPTIBLE, 256u);
+CONSTANT(NEOCORTEX_PREFAULT, 512u);
+CONSTANT(NEOCORTEX_LOCK_IN_MEMORY, 1024u);
+CONSTANT(NEOCORTEX_HUGE_PAGES, 2048u);
+CONSTANT(NEOCORTEX_PREFER_HUGE_PAGES, 65536u);
+CONSTANT(NEOCORTEX_SET_OWNER, 16384u);
+CONSTANT(NEOCORTEX_OPEN_OR_CREATE, 128u);
+CONSTANT(NEOCORTEX_DUMP, 32768u);
+/* Without a sign, as the field that they go into: no warning where ~ and << are used on them. */
+_Static_assert(_Generic(NEOCORTEX_IN_PLACE | NEOCORTEX_NEVER_WAIT, uint32_t: 1, default: 0), "flags");
 CONSTANT(NEOCORTEX_OK, 0);
 CONSTANT(NEOCORTEX_ERR_CLEAN_SYSTEM, -1);
 CONSTANT(NEOCORTEX_ERR_DIRTY_SYSTEM, -2);
@@ -73,6 +86,7 @@ CONSTANT(NEOCORTEX_ERR_CUSTOM, -17);
 CONSTANT(NEOCORTEX_ERR_PANIC, -18);
 CONSTANT(NEOCORTEX_ERR_REMOVED, -19);
 CONSTANT(NEOCORTEX_ERR_INTERRUPTED, -20);
+CONSTANT(NEOCORTEX_ERR_NAME, -21);
 
 _Static_assert(_Generic((neocortex_status)0, int32_t: 1, default: 0), "neocortex_status");
 
@@ -89,7 +103,7 @@ FIELD(neocortex_lock_ops, release, int (*)(void *, int), 64);
 FIELD(neocortex_lock_ops, force_ownership, void (*)(void *), 72);
 FIELD(neocortex_lock_ops, destroy, void (*)(void *, int), 80);
 
-STRUCTURE(neocortex_options, 56);
+STRUCTURE(neocortex_options, 64);
 FIELD(neocortex_options, struct_size, size_t, 0);
 FIELD(neocortex_options, mode, uint32_t, 8);
 FIELD(neocortex_options, flags, uint32_t, 12);
@@ -99,19 +113,37 @@ FIELD(neocortex_options, align, uint32_t, 28);
 FIELD(neocortex_options, timeout_ns, int64_t, 32);
 FIELD(neocortex_options, lock, const neocortex_lock_ops *, 40);
 FIELD(neocortex_options, slots, uint32_t, 48);
+/* Read with NEOCORTEX_SET_OWNER only. */
+FIELD(neocortex_options, owner_uid, uint32_t, 52);
+FIELD(neocortex_options, owner_gid, uint32_t, 56);
 
 FUNCTION(neocortex_read, int32_t (*)(neocortex_segment *, void *, size_t));
 FUNCTION(neocortex_read_at, int32_t (*)(neocortex_segment *, size_t, void *, size_t));
 FUNCTION(neocortex_write, int32_t (*)(neocortex_segment *, const void *, size_t));
 FUNCTION(neocortex_write_at, int32_t (*)(neocortex_segment *, size_t, const void *, size_t));
+FUNCTION(neocortex_read_for, int32_t (*)(neocortex_segment *, size_t, void *, size_t, int64_t));
+FUNCTION(neocortex_write_for, int32_t (*)(neocortex_segment *, size_t, const void *, size_t, int64_t));
+FUNCTION(neocortex_read_versioned, int32_t (*)(neocortex_segment *, void *, size_t, uint64_t *));
 FUNCTION(neocortex_read_begin, int32_t (*)(neocortex_segment *, const void **));
+FUNCTION(neocortex_read_begin_for, int32_t (*)(neocortex_segment *, int64_t, const void **));
 FUNCTION(neocortex_read_end, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_write_begin, int32_t (*)(neocortex_segment *, void **));
+FUNCTION(neocortex_write_begin_for, int32_t (*)(neocortex_segment *, int64_t, void **));
+FUNCTION(neocortex_overwrite_begin, int32_t (*)(neocortex_segment *, int64_t, void **));
 FUNCTION(neocortex_write_commit, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_write_abort, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_write_publish, int32_t (*)(neocortex_segment *, void **));
 FUNCTION(neocortex_write_mark, int32_t (*)(neocortex_segment *, size_t, size_t));
 FUNCTION(neocortex_create, neocortex_segment *(*)(int32_t, size_t, const neocortex_options *));
+FUNCTION(neocortex_create_with, neocortex_segment *(*)(int32_t, size_t, const void *, const neocortex_options *));
+FUNCTION(neocortex_create_named, neocortex_segment *(*)(const char *, size_t, const neocortex_options *));
+FUNCTION(neocortex_create_named_with, neocortex_segment *(*)(const char *, size_t, const void *, const neocortex_options *));
+FUNCTION(neocortex_attach_named, neocortex_segment *(*)(const char *, size_t, const neocortex_options *));
+FUNCTION(neocortex_attach_wait, neocortex_segment *(*)(int32_t, size_t, const neocortex_options *, int64_t));
+FUNCTION(neocortex_attach_named_wait, neocortex_segment *(*)(const char *, size_t, const neocortex_options *, int64_t));
+FUNCTION(neocortex_key_of, neocortex_status (*)(const char *, int32_t *));
+FUNCTION(neocortex_schema_of, uint64_t (*)(const char *));
+FUNCTION(neocortex_name, const char *(*)(const neocortex_segment *));
 FUNCTION(neocortex_attach, neocortex_segment *(*)(int32_t, size_t));
 FUNCTION(neocortex_attach_with, neocortex_segment *(*)(int32_t, size_t, const neocortex_options *));
 FUNCTION(neocortex_close, int32_t (*)(neocortex_segment *));
@@ -121,9 +153,15 @@ FUNCTION(neocortex_key, int32_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_size, size_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_commit_count, uint64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_wait, int32_t (*)(neocortex_segment *, uint64_t, int64_t, uint64_t *));
+FUNCTION(neocortex_follow, int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
+FUNCTION(neocortex_kept_since, uint64_t (*)(const neocortex_segment *));
+FUNCTION(neocortex_timeout, int64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_interrupt, int32_t (*)(neocortex_segment *));
+FUNCTION(neocortex_stop_waits, int32_t (*)(neocortex_segment *));
+FUNCTION(neocortex_resume_waits, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_clear_poison, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_persist, int32_t (*)(neocortex_segment *));
+FUNCTION(neocortex_take_ownership, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_set_timeout, int32_t (*)(neocortex_segment *, int64_t));
 FUNCTION(neocortex_is_owner, bool (*)(const neocortex_segment *));
 FUNCTION(neocortex_was_created, bool (*)(const neocortex_segment *));
@@ -146,6 +184,7 @@ FUNCTION(neocortex_last_status, int32_t (*)(void));
 FUNCTION(neocortex_last_os_error, int (*)(void));
 FUNCTION(neocortex_last_custom, int (*)(void));
 FUNCTION(neocortex_last_message, const char *(*)(void));
+FUNCTION(neocortex_last_message_as, const char *(*)(uint32_t));
 FUNCTION(neocortex_version, const char *(*)(void));
 
 int main(void)

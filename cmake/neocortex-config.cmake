@@ -5,11 +5,19 @@
 #   neocortex::neocortex          the shared one; the static one where neocortex_USE_STATIC_LIBS is on, or where it
 #                                 is the only one installed
 #
+# In a project with C++ they ask for C++17, which neocortex.hpp needs (cxx_std_17).
+#
 # Nothing in here is a path of the machine that installed it: the folder above share/cmake/neocortex is the prefix, so
 # it may be moved as a whole. Found there: include, and the libraries in lib, lib64 or lib/<architecture>.
 
 get_filename_component(_neocortex_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set(_neocortex_include "${_neocortex_prefix}/include")
+
+# A project in C alone knows no such feature.
+set(_neocortex_features)
+if("cxx_std_17" IN_LIST CMAKE_CXX_COMPILE_FEATURES)
+    set(_neocortex_features cxx_std_17)
+endif()
 
 # Where a distribution keeps libraries of this architecture, before where it may keep those of another one.
 set(_neocortex_folders)
@@ -28,7 +36,8 @@ foreach(_neocortex_folder IN LISTS _neocortex_folders)
         add_library(neocortex::neocortex_shared SHARED IMPORTED)
         set_target_properties(neocortex::neocortex_shared PROPERTIES
             IMPORTED_LOCATION "${_neocortex_library}"
-            INTERFACE_INCLUDE_DIRECTORIES "${_neocortex_include}")
+            INTERFACE_INCLUDE_DIRECTORIES "${_neocortex_include}"
+            INTERFACE_COMPILE_FEATURES "${_neocortex_features}")
     endif()
 
     set(_neocortex_library
@@ -44,6 +53,7 @@ foreach(_neocortex_folder IN LISTS _neocortex_folders)
             IMPORTED_LOCATION "${_neocortex_library}"
             IMPORTED_LINK_INTERFACE_LANGUAGES C
             INTERFACE_INCLUDE_DIRECTORIES "${_neocortex_include}"
+            INTERFACE_COMPILE_FEATURES "${_neocortex_features}"
             INTERFACE_LINK_LIBRARIES "${_neocortex_needs}")
     endif()
 endforeach()
@@ -88,6 +98,7 @@ if(neocortex_FOUND AND NOT TARGET neocortex::neocortex)
 endif()
 
 unset(_neocortex_component)
+unset(_neocortex_features)
 unset(_neocortex_folder)
 unset(_neocortex_folders)
 unset(_neocortex_include)

@@ -1,4 +1,4 @@
-// attach [key]: the C interface from C++: reads the value that `writer` shares, and writes one of its own.
+// attach [name]: the C interface from C++: reads the value that `writer` shares, and writes one of its own.
 //
 // See cpp_layer.cpp for the same with the C++ layer.
 #include <cstdlib>
@@ -26,9 +26,11 @@ int failed()
 
 int main(int argc, char **argv)
 {
-    const auto key = argc > 1 ? static_cast<std::int32_t>(std::strtol(argv[1], nullptr, 10)) : std::int32_t{DEFAULT_KEY};
+    const char *const name = argc > 1 ? argv[1] : READING_NAME;
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+    options.schema = neocortex_schema_of(READING_TYPE);
 
-    const segment_pointer segment(neocortex_attach(key, sizeof(reading)));
+    const segment_pointer segment(neocortex_attach_named(name, sizeof(reading), &options));
     if (!segment) {
         return failed();
     }

@@ -43,10 +43,10 @@ static long number(const char *text, long low, long high)
     return value;
 }
 
-/* counter --count KEY INCREMENTS: what each process that main() starts does. */
-static int count(int32_t key, long increments)
+/* counter --count NAME INCREMENTS: what each process that main() starts does. */
+static int count(const char *name, long increments)
 {
-    neocortex_segment *segment = neocortex_attach(key, sizeof(uint64_t));
+    neocortex_segment *segment = neocortex_attach_named(name, sizeof(uint64_t), NULL);
     int outcome = 0;
 
     if (segment == NULL) {
@@ -107,27 +107,26 @@ static int kill_one_half_way(neocortex_segment *segment)
 
 int main(int argc, char **argv)
 {
-    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
     neocortex_segment *segment;
     pid_t started[MOST_PROCESSES];
-    char key_text[16];
+    char name[64];
     char increments_text[32];
     long processes, increments, running = 0;
     uint64_t total = 0;
     int outcome = 0;
 
     if (argc == 4 && strcmp(argv[1], "--count") == 0) {
-        return count((int32_t)number(argv[2], INT32_MIN, INT32_MAX), number(argv[3], 0, 1000000000));
+        return count(argv[2], number(argv[3], 0, 1000000000));
     }
     processes = argc > 1 ? number(argv[1], 1, MOST_PROCESSES) : 4;
     increments = argc > 2 ? number(argv[2], 0, 1000000000) : 10000;
 
-    options.flags = NEOCORTEX_RANDOM_KEY;
-    segment = neocortex_create(0, sizeof total, &options);
+    /* "counter", in a program of its own; several of these examples may run at once. */
+    snprintf(name, sizeof name, "example/counter/%ld", (long)getpid());
+    segment = neocortex_create_named(name, sizeof total, NULL);
     if (segment == NULL) {
         return failed("counter");
     }
-    snprintf(key_text, sizeof key_text, "%ld", (long)neocortex_key(segment));
     snprintf(increments_text, sizeof increments_text, "%ld", increments);
 
     if (kill_one_half_way(segment) != 0) {
@@ -140,7 +139,7 @@ int main(int argc, char **argv)
         const pid_t child = fork();
 
         if (child == 0) {
-            execlp(argv[0], argv[0], "--count", key_text, increments_text, (char *)NULL);
+            execlp(argv[0], argv[0], "--count", name, increments_text, (char *)NULL);
             perror("counter: exec");
             _exit(127);
         }

@@ -1,8 +1,11 @@
-// cpp_layer [key]: the C++ layer. With a key it attaches to what `writer` shares; without, it shares with itself.
+// cpp_layer [name]: the C++ layer. With a name it follows what `writer` shares; without, it shares with itself.
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <stdexcept>
+#include <string>
+
+#include <unistd.h>
 
 #include <neocortex.hpp>
 
@@ -12,12 +15,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Attaches to a running writer: look, wait for news, look again.
-void watch(std::int32_t key)
+// Attaches to a writer, which may start later: look, wait for news, look again.
+void watch(const char *name)
 {
-    const auto shared = neocortex::observer<reading>::attach(key); // cannot disturb anybody
-    const auto seen = shared.version();
-    const reading first = shared.read();
+    const auto options = neocortex::options().schema(neocortex::schema_of(READING_TYPE));
+    const auto shared = neocortex::observer<reading>::attach_wait(name, 60s, options); // cannot disturb anybody
+    const auto [first, seen] = shared.read_versioned();
     std::cout << "cpp_layer: " << first.sequence << ": " << first.value << '\n';
     if (shared.wait_changed_for(seen, 5s)) {
         const reading next = shared.read();
@@ -28,8 +31,10 @@ void watch(std::int32_t key)
 void share()
 {
     // Two objects in one process here; as well two programs, each with its own.
-    auto mine = neocortex::cortex<reading>::create_with_random_key({20.0, 1}, neocortex::options().wait(1s));
-    auto theirs = neocortex::cortex<reading>::attach(mine.key());
+    const std::string name = "example/cpp_layer/" + std::to_string(getpid());
+    auto mine = neocortex::cortex<reading>::open_or_create(name, {20.0, 1}, neocortex::options().wait(1s));
+    auto theirs = neocortex::cortex<reading>::open_or_create(name, {}); // finds it, with the value that it has
+    std::cout << "cpp_layer: created " << mine.was_created() << ", " << theirs.was_created() << '\n';
 
     theirs.update([](reading &now) {
         now.value += 0.5;
@@ -54,14 +59,18 @@ void share()
             *guard = {20.0 + static_cast<double>(step), step};
             guard.publish();
         }
-        if (!theirs.try_write({0.0, 0})) {
-            std::cout << "cpp_layer: somebody holds it, at " << theirs.read().sequence << '\n';
+        std::cout << "cpp_layer: published up to " << theirs.read().sequence << '\n';
+        // Another process would wait here. A thread does not wait for itself.
+        try {
+            theirs.write({0.0, 0});
+        } catch (const neocortex::error &refused) {
+            std::cout << "cpp_layer: " << refused.what() << '\n';
         }
     } // nothing new since the last publish, so nothing is lost here
 
     // A failure says what to do.
     try {
-        static_cast<void>(neocortex::cortex<char>::attach(mine.key()));
+        static_cast<void>(neocortex::cortex<char>::attach(name));
     } catch (const neocortex::error &refused) {
         std::cout << "cpp_layer: " << refused.what() << '\n';
     }
@@ -73,7 +82,7 @@ int main(int argc, char **argv)
 {
     try {
         if (argc > 1) {
-            watch(static_cast<std::int32_t>(std::strtol(argv[1], nullptr, 10)));
+            watch(argv[1]);
         } else {
             share();
         }

@@ -2,7 +2,7 @@
 # Shows processes in C, C++ and Rust sharing one value, and that nothing is left behind.
 #
 #   BUILD                    where the examples were built (default build)
-#   NEOCORTEX_RUST_EXAMPLE   a Rust program that takes a key and prints the reading (optional)
+#   NEOCORTEX_RUST_EXAMPLE   a Rust program that takes a name and prints the reading (optional)
 #
 # Run by `make run`. Exits with 0 if everything went well. Ends only the processes that it started.
 set -u
@@ -11,6 +11,7 @@ build=${BUILD:-build}
 cd "$(dirname "$0")" || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/neocortex-demo.XXXXXX") || exit 1
 writer=
+reader=
 outcome=0
 
 end() {
@@ -18,6 +19,11 @@ end() {
         kill -TERM "$writer" 2>/dev/null
         wait "$writer" 2>/dev/null
         writer=
+    fi
+    if [ -n "$reader" ]; then
+        kill -TERM "$reader" 2>/dev/null
+        wait "$reader" 2>/dev/null
+        reader=
     fi
     rm -rf "$work"
 }
@@ -41,56 +47,77 @@ kernel_objects() {
 
 # run NAME COMMAND...: runs it, and it must succeed.
 run() {
-    name=$1
+    what=$1
     shift
-    "$@" || fail "$name ended with status $?"
+    "$@" || fail "$what ended with status $?"
 }
 
 kernel_objects >"$work/before"
 
-# The writer: for as long as the demo needs it. Key 0: it chooses a free one and says which.
-: >"$work/writer"
-"$build/writer" 0 20 0 >"$work/writer" 2>&1 &
-writer=$!
-key=
-while [ -z "$key" ]; do
-    key=$(sed -n 's/^writer: key \(-\{0,1\}[0-9]\{1,\}\)$/\1/p' "$work/writer")
-    if [ -z "$key" ]; then
-        if ! kill -0 "$writer" 2>/dev/null; then
-            cat "$work/writer" >&2
-            fail "the writer did not start"
+# await FILE PATTERN PROCESS: until the process has written a line of this pattern to the file.
+await() {
+    while ! grep -q "$2" "$1"; do
+        if ! kill -0 "$3" 2>/dev/null; then
+            cat "$1" >&2
+            fail "process $3 ended before it wrote: $2"
             exit 1
         fi
         sleep 1
-    fi
-done
-echo "demo: the writer is process $writer, the key is $key"
+    done
+}
+
+# A name of this demo's own. It does not matter who starts first: this reader waits for the writer.
+name=example/demo/$$
+"$build/reader" "$name" 5 &
+early=$!
+: >"$work/writer"
+"$build/writer" "$name" 20 0 >"$work/writer" 2>&1 &
+writer=$!
+await "$work/writer" '^writer: created' "$writer"
+echo "demo: the writer is process $writer, the name is $name"
 
 echo "demo: C"
-run reader "$build/reader" "$key" 5
+wait "$early" || fail "the reader that was there first ended with status $?"
 echo "demo: C++, with the C interface"
-run attach "$build/attach" "$key"
+run attach "$build/attach" "$name"
 echo "demo: C++, with the C++ layer"
-run cpp_layer "$build/cpp_layer" "$key"
+run cpp_layer "$build/cpp_layer" "$name"
 if [ -n "${NEOCORTEX_RUST_EXAMPLE:-}" ]; then
     echo "demo: Rust"
-    run "$NEOCORTEX_RUST_EXAMPLE" "$NEOCORTEX_RUST_EXAMPLE" "$key"
+    run "$NEOCORTEX_RUST_EXAMPLE" "$NEOCORTEX_RUST_EXAMPLE" "$name"
 fi
 
-# A reader that is there when the writer goes is told so.
+# A writer that is killed takes nothing with it: the reader and the next writer go on.
 : >"$work/reader"
-"$build/reader" "$key" >"$work/reader" 2>&1 &
+"$build/reader" "$name" >"$work/reader" 2>&1 &
 reader=$!
-while ! grep -q '^reader: [0-9]' "$work/reader"; do
-    if ! kill -0 "$reader" 2>/dev/null; then
-        break
-    fi
-    sleep 1
-done
+await "$work/reader" '^reader: [0-9]' "$reader"
+kill -KILL "$writer"
+wait "$writer" 2>/dev/null
+"$build/writer" "$name" 20 50 >"$work/next" 2>&1 &
+writer=$!
+wait "$writer" || fail "the writer after the one that was killed ended with status $?"
+writer=
+grep -q '^writer: found' "$work/next" || fail "the next writer began anew: $(head -n 1 "$work/next")"
+echo "demo: the writer was killed, and the next one went on:"
+sed -n 2p "$work/next"
+kill -TERM "$reader"
+wait "$reader" || fail "the reader of two writers ended with status $?"
+reader=
+
+# What was left where nobody lives is replaced. A reader that is there when the writer goes is told so.
+"$build/writer" "$name" 20 0 >"$work/writer" 2>&1 &
+writer=$!
+await "$work/writer" '^writer: created' "$writer"
+: >"$work/reader"
+"$build/reader" "$name" >"$work/reader" 2>&1 &
+reader=$!
+await "$work/reader" '^reader: [0-9]' "$reader"
 kill -TERM "$writer"
 wait "$writer" || fail "the writer ended with status $?"
 writer=
 wait "$reader" || fail "the last reader ended with status $?"
+reader=
 grep -q '^reader: the writer is gone' "$work/reader" || fail "the last reader was not told: $(tail -n 1 "$work/reader")"
 tail -n 1 "$work/reader"
 tail -n 1 "$work/writer"

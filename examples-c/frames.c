@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WIDTH = 320, HEIGHT = 240, BAND = 16 };
@@ -30,7 +31,7 @@ struct frame {
 
 static const int64_t MINUTE = INT64_C(60000000000);
 /* In which the camera, if it could draw, would draw thousands of frames. */
-static const int64_t BLINK = INT64_C(20000000);
+static const struct timespec BLINK = {0, 20000000};
 
 static int failed(const char *who)
 {
@@ -78,10 +79,10 @@ static long number(const char *text, long low, long high)
     return value;
 }
 
-/* frames --camera KEY: what the other process does. Standard input is a pipe from the first. */
-static int camera(int32_t key)
+/* frames --camera NAME: what the other process does. Standard input is a pipe from the first. */
+static int camera(const char *name)
 {
-    neocortex_segment *segment = neocortex_attach(key, sizeof(struct frame));
+    neocortex_segment *segment = neocortex_attach_named(name, sizeof(struct frame), NULL);
     struct pollfd request = {STDIN_FILENO, POLLIN, 0};
     void *data;
     char byte;
@@ -134,7 +135,10 @@ static uint64_t look(neocortex_segment *segment, long count)
         }
         /* Nothing is drawn while it is looked at, however long that takes. */
         count_shown = neocortex_commit_count(segment);
-        if (i == 0 && neocortex_wait(segment, count_shown, BLINK, &count_shown) != NEOCORTEX_ERR_TIMEOUT) {
+        if (i == 0) {
+            nanosleep(&BLINK, NULL);
+        }
+        if (neocortex_commit_count(segment) != count_shown) {
             fprintf(stderr, "frames: a frame was drawn over the one that is looked at\n");
             neocortex_read_end(segment);
             return 0;
@@ -155,25 +159,26 @@ int main(int argc, char **argv)
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
     neocortex_segment *segment;
     int to_camera[2], from_camera[2], status, outcome = 0;
-    char key_text[16], byte;
+    char name[64], byte;
     const void *data;
     long count;
     uint64_t last;
     pid_t child;
 
     if (argc == 3 && strcmp(argv[1], "--camera") == 0) {
-        return camera((int32_t)number(argv[2], INT32_MIN, INT32_MAX));
+        return camera(argv[2]);
     }
     count = argc > 1 ? number(argv[1], 1, 1000000) : 100;
 
-    options.flags = NEOCORTEX_RANDOM_KEY | NEOCORTEX_IN_PLACE;
+    /* "frames", in a program of its own; several of these examples may run at once. */
+    snprintf(name, sizeof name, "example/frames/%ld", (long)getpid());
+    options.flags = NEOCORTEX_IN_PLACE;
     options.lock = neocortex_lock_rwlock(); /* many may look at a time, without copying */
     options.timeout_ns = MINUTE;
-    segment = neocortex_create(0, sizeof blank, &options);
+    segment = neocortex_create_named(name, sizeof blank, &options);
     if (segment == NULL) {
         return failed("frames");
     }
-    snprintf(key_text, sizeof key_text, "%ld", (long)neocortex_key(segment));
 
     signal(SIGPIPE, SIG_IGN); /* a camera that is gone is an answer of write() */
     if (pipe(to_camera) != 0 || pipe(from_camera) != 0 || (child = fork()) < 0) {
@@ -188,7 +193,7 @@ int main(int argc, char **argv)
         close(to_camera[1]);
         close(from_camera[0]);
         close(from_camera[1]);
-        execlp(argv[0], argv[0], "--camera", key_text, (char *)NULL);
+        execlp(argv[0], argv[0], "--camera", name, (char *)NULL);
         perror("frames: exec");
         _exit(127);
     }

@@ -1,8 +1,8 @@
-/* reader [key] [count]: prints the readings that `writer` shares.
+/* reader [name] [count]: prints the readings that `writer` shares.
  *
- * Attaches to the cortex under `key` (default 5461) and prints each change until `count` of them (default
- * 0: no end), until the writer is gone, or until Ctrl-C or SIGTERM. A reader that is slower than the writer
- * sees the newest reading, not every one.
+ * Waits until somebody has created the cortex of this name (default example/reading; a minute at most), and prints each
+ * change until `count` of them (default 0: no end), until the writer is gone, or until Ctrl-C or SIGTERM. A reader that
+ * is slower than the writer sees the newest reading, not every one.
  */
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
@@ -44,7 +44,7 @@ static long argument(int argc, char **argv, int index, long low, long high, long
     errno = 0;
     number = strtol(argv[index], &end, 10);
     if (errno != 0 || end == argv[index] || *end != '\0' || number < low || number > high) {
-        fprintf(stderr, "usage: reader [key] [count]\n");
+        fprintf(stderr, "usage: reader [name] [count]\n");
         exit(2);
     }
     return number;
@@ -52,18 +52,21 @@ static long argument(int argc, char **argv, int index, long low, long high, long
 
 int main(int argc, char **argv)
 {
-    const int32_t key = (int32_t)argument(argc, argv, 1, INT32_MIN, INT32_MAX, DEFAULT_KEY);
+    const char *const name = argc > 1 ? argv[1] : READING_NAME;
     const long count = argument(argc, argv, 2, 0, 1000000000, 0);
     /* A signal that comes just before the wait begins is seen after this long at the latest. */
     const int64_t second = 1000000000;
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
     struct sigaction action;
     struct reading reading;
     uint64_t seen = 0;
+    uint64_t newest;
     long printed = 0;
     int outcome = 0;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-    segment = neocortex_attach(key, sizeof reading);
+    options.schema = neocortex_schema_of(READING_TYPE);
+    segment = neocortex_attach_named_wait(name, sizeof reading, &options, 60 * second);
     if (segment == NULL) {
         return failed();
     }
@@ -76,7 +79,7 @@ int main(int argc, char **argv)
 
     while (!stop && (count == 0 || printed < count)) {
         /* A new cortex is at count 0, so this also waits for the first reading. */
-        const neocortex_status status = neocortex_wait(segment, seen, second, &seen);
+        const neocortex_status status = neocortex_wait(segment, seen, second, &newest);
 
         if (status == NEOCORTEX_ERR_TIMEOUT || status == NEOCORTEX_ERR_INTERRUPTED) {
             continue;
@@ -85,7 +88,8 @@ int main(int argc, char **argv)
             printf("reader: the writer is gone\n");
             break;
         }
-        if (status != NEOCORTEX_OK || neocortex_read(segment, &reading, sizeof reading) != NEOCORTEX_OK) {
+        /* `seen` is the version of this very reading, so that none is printed twice. */
+        if (status != NEOCORTEX_OK || neocortex_read_versioned(segment, &reading, sizeof reading, &seen) != NEOCORTEX_OK) {
             outcome = failed();
             break;
         }

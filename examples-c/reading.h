@@ -1,6 +1,6 @@
-/* What the examples share. A Rust program shares the same bytes with
+/* What the examples share, and the programs on README's page. A Rust program shares the same bytes with
  *
- *     #[repr(C)] #[derive(Clone, Copy, bytemuck::NoUninit, bytemuck::AnyBitPattern)]
+ *     #[repr(C)] #[derive(Clone, Copy, neocortex::Shared)]
  *     struct Reading { value: f64, sequence: u64 }
  */
 #ifndef READING_H
@@ -13,7 +13,12 @@ struct reading {
     uint64_t sequence; /* 1, 2, 3, ... */
 };
 
-/* The key of writer, reader, attach and cpp_layer when none is given. */
-enum { DEFAULT_KEY = 5461 };
+/* The name under which writer, reader, attach and cpp_layer meet when none is given. Its key follows from it
+ * (neocortex_key_of), so nobody has to choose a number. */
+#define READING_NAME "example/reading"
+
+/* For neocortex_schema_of. Size, alignment and lock are compared when a program attaches, and the type is not: so all say
+ * in the same words what it is. */
+#define READING_TYPE "reading 1: value f64 in degrees Celsius, sequence u64"
 
 #endif

@@ -1,8 +1,12 @@
-/* writer [key] [milliseconds] [count]: shares a sensor's reading.
+/* writer [name] [milliseconds] [count]: shares a sensor's reading.
  *
- * Creates a cortex under `key` (default 5461), writes a new reading to it every `milliseconds`
- * (default 500) until Ctrl-C, SIGTERM, or `count` readings (default 0: no end), and removes it. Watch it
- * with `reader` in another terminal. Key 0 asks for a random key; the first line says which it is.
+ * Creates the cortex of this name (default example/reading), or attaches to it where it exists, and writes a new reading
+ * every `milliseconds` (default 500) until Ctrl-C, SIGTERM, or `count` readings (default 0: no end). Watch it with `reader`
+ * in another terminal, which may be started first.
+ *
+ * Several writers may run at once: each goes on from the last reading, whoever wrote it. The one that created the cortex
+ * removes it when it ends. If that one is killed, the others go on; a writer that starts when none of them is left
+ * begins anew.
  */
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
@@ -43,15 +47,31 @@ static long argument(int argc, char **argv, int index, long low, long high, long
     errno = 0;
     number = strtol(argv[index], &end, 10);
     if (errno != 0 || end == argv[index] || *end != '\0' || number < low || number > high) {
-        fprintf(stderr, "usage: writer [key] [milliseconds] [count]\n");
+        fprintf(stderr, "usage: writer [name] [milliseconds] [count]\n");
         exit(2);
     }
     return number;
 }
 
+/* The next reading, after whatever the last one is: nobody writes in between. */
+static neocortex_status measure(neocortex_segment *segment, struct reading *reading)
+{
+    void *data;
+    const neocortex_status status = neocortex_write_begin(segment, &data);
+
+    if (status != NEOCORTEX_OK) {
+        return status;
+    }
+    *reading = *(struct reading *)data;
+    reading->sequence += 1;
+    reading->value += reading->sequence % 2 == 0 ? -0.25 : 0.5;
+    *(struct reading *)data = *reading;
+    return neocortex_write_commit(segment);
+}
+
 int main(int argc, char **argv)
 {
-    const int32_t key = (int32_t)argument(argc, argv, 1, INT32_MIN, INT32_MAX, DEFAULT_KEY);
+    const char *const name = argc > 1 ? argv[1] : READING_NAME;
     const long milliseconds = argument(argc, argv, 2, 0, 3600000, 500);
     const long count = argument(argc, argv, 3, 0, 1000000000, 0);
     const struct timespec pause = {milliseconds / 1000, milliseconds % 1000 * 1000000};
@@ -68,18 +88,24 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 
-    /* If an earlier writer was killed, what it left behind is replaced; a live one is left alone. */
-    options.flags = key == 0 ? NEOCORTEX_RANDOM_KEY : NEOCORTEX_REPLACE_STALE;
-    segment = neocortex_create(key, sizeof reading, &options);
+    /* Exactly one of the writers that start at once creates it; the others attach. What was left behind where nobody
+     * lives is replaced. */
+    options.flags = NEOCORTEX_OPEN_OR_CREATE | NEOCORTEX_REPLACE_STALE;
+    options.schema = neocortex_schema_of(READING_TYPE);
+    segment = neocortex_create_named_with(name, sizeof reading, &reading, &options); /* readers see it, or nothing */
     if (segment == NULL) {
         return failed();
     }
-    printf("writer: key %ld\n", (long)neocortex_key(segment));
+    printf("writer: %s %s\n", neocortex_was_created(segment) ? "created" : "found", name);
 
-    while (!stop && (count == 0 || reading.sequence < (uint64_t)count)) {
-        reading.sequence += 1;
-        reading.value += reading.sequence % 2 == 0 ? -0.25 : 0.5;
-        if (neocortex_write(segment, &reading, sizeof reading) != NEOCORTEX_OK) {
+    for (long done = 0; !stop && (count == 0 || done < count); done++) {
+        const neocortex_status status = measure(segment, &reading);
+
+        if (status == NEOCORTEX_ERR_REMOVED) {
+            printf("writer: the one that created it has ended\n");
+            break;
+        }
+        if (status != NEOCORTEX_OK) {
             outcome = failed();
             break;
         }
@@ -87,7 +113,7 @@ int main(int argc, char **argv)
         nanosleep(&pause, NULL);
     }
 
-    /* We created it, so closing it removes it; readers are told. */
+    /* Where we created it, closing it removes it; readers are told. */
     if (neocortex_close(segment) != NEOCORTEX_OK) {
         outcome = failed();
     }

@@ -6,7 +6,7 @@
 //! noticing.
 
 use bytemuck::{CheckedBitPattern, NoUninit};
-use neocortex::{CortexBuilder, Observer, Permission};
+use neocortex::{schema_of, CortexBuilder, Observer, Permission, SegmentOptions};
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -33,18 +33,20 @@ enum Level {
     Verbose,
 }
 
-/// Raised whenever `Configuration` changes: a program with another one is refused when it attaches.
-const SCHEMA: u64 = 1;
+/// What size and alignment cannot say. The text changes whenever `Configuration` does: a program with another one is refused
+/// when it attaches.
+const SCHEMA: u64 = schema_of("configuration 1: revision u64, rate f64, level u32, farewell u32");
 const SUBSCRIBERS: usize = 4;
 
-/// What the other processes do: `configuration KEY`.
-fn subscribe(key: i32) -> Outcome<()> {
-    let options = neocortex::SegmentOptions::new().schema(SCHEMA);
-    let observer: Observer<Configuration> = Observer::attach_with(key, &options)?;
+/// What the other processes do: `configuration NAME`. It does not matter whether the configuration is there already.
+fn subscribe(name: &str) -> Outcome<()> {
+    let options = SegmentOptions::new()
+        .schema(SCHEMA)
+        .wait_for_creator(Some(Duration::from_secs(60)));
+    let observer: Observer<Configuration> = Observer::attach_with(name, &options)?;
     loop {
-        // The version first: what is committed between the two lines is news to `wait_changed`.
-        let seen = observer.version();
-        let now = observer.read()?;
+        // With the version of this very value, so that no revision is shown twice and none is missed at the end.
+        let (now, seen) = observer.read_versioned()?;
         println!("{}: rate {}, {:?}", now.revision, now.rate, now.level);
         if now.farewell != 0 {
             return Ok(());
@@ -59,9 +61,9 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn start(key: i32) -> Outcome<Self> {
+    fn start(name: &str) -> Outcome<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .arg(key.to_string())
+            .arg(name)
             .stdout(Stdio::piped())
             .spawn()?;
         let output = process.stdout.take().ok_or("a pipe")?;
@@ -73,9 +75,15 @@ impl Subscriber {
 }
 
 fn main() -> Outcome<()> {
-    if let Some(key) = std::env::args().nth(1) {
-        return subscribe(key.parse()?);
+    if let Some(name) = std::env::args().nth(1) {
+        return subscribe(&name);
     }
+    // A program of its own would say "configuration"; several of these examples may run at once.
+    let name = format!("example/configuration/{}", std::process::id());
+    // The subscribers come first, and wait.
+    let mut subscribers = (0..SUBSCRIBERS)
+        .map(|_| Subscriber::start(&name))
+        .collect::<Outcome<Vec<_>>>()?;
     let first = Configuration {
         revision: 1,
         rate: 100.0,
@@ -84,13 +92,10 @@ fn main() -> Outcome<()> {
     };
     // 0664: the group may publish, everybody may follow. The default is 0600, this user alone.
     let published = CortexBuilder::new(first)
-        .random_key()
+        .key(&name)
         .schema(SCHEMA)
         .permission(Permission::ReadOnlyForOthers)
         .create()?;
-    let mut subscribers = (0..SUBSCRIBERS)
-        .map(|_| Subscriber::start(published.key()))
-        .collect::<Outcome<Vec<_>>>()?;
 
     for (revision, level) in [(2, Level::Verbose), (3, Level::Quiet), (4, Level::Normal)] {
         // A subscriber that is busy misses revisions, but never the newest. Here nobody is to miss one:

@@ -17,7 +17,7 @@ const WORKERS: usize = 4;
 /// The number of the last job that was given out.
 type Counter = Cortex<u64>;
 
-/// `jobs KEY work`: draws until there is nothing left, and says which jobs it got.
+/// `jobs NAME work`: draws until there is nothing left, and says which jobs it got.
 fn work(counter: &Counter) -> Outcome<()> {
     loop {
         // One step: nobody else draws in between. (`read` and then `write` would give one job to two.)
@@ -33,7 +33,7 @@ fn work(counter: &Counter) -> Outcome<()> {
     }
 }
 
-/// `jobs KEY hang`: begins to draw and never ends.
+/// `jobs NAME hang`: begins to draw and never ends.
 fn hang(counter: &Counter) -> Outcome<()> {
     let mut last = counter.write_guard()?;
     *last += 1000;
@@ -42,9 +42,9 @@ fn hang(counter: &Counter) -> Outcome<()> {
     Err("not killed".into())
 }
 
-fn start(key: i32, role: &str) -> Outcome<Child> {
+fn start(name: &str, role: &str) -> Outcome<Child> {
     Ok(Command::new(std::env::current_exe()?)
-        .args([&key.to_string(), role])
+        .args([name, role])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?)
@@ -52,17 +52,18 @@ fn start(key: i32, role: &str) -> Outcome<Child> {
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [key, role] = arguments.as_slice() {
-        let counter: Counter = Cortex::attach(key.parse()?)?;
+    if let [name, role] = arguments.as_slice() {
+        let counter: Counter = Cortex::attach(name)?;
         return if role == "hang" {
             hang(&counter)
         } else {
             work(&counter)
         };
     }
-    let counter: Counter = CortexBuilder::new(0).random_key().create()?;
+    let name = format!("example/jobs/{}", std::process::id());
+    let counter: Counter = CortexBuilder::new(0).key(&name).create()?;
 
-    let mut victim = start(counter.key(), "hang")?;
+    let mut victim = start(&name, "hang")?;
     let output = victim.stdout.take().ok_or("a pipe")?;
     BufReader::new(output).read_line(&mut String::new())?;
     victim.kill()?;
@@ -74,7 +75,7 @@ fn main() -> Outcome<()> {
     assert_eq!(counter.read()?, 0);
 
     let workers = (0..WORKERS)
-        .map(|_| start(counter.key(), "work"))
+        .map(|_| start(&name, "work"))
         .collect::<Outcome<Vec<_>>>()?;
     let mut given = BTreeSet::new();
     for worker in workers {

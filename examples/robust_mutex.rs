@@ -90,15 +90,15 @@ unsafe impl CortexSync for RobustMutex {
         })
     }
 
-    fn read_lock(&self, wait: Wait) -> CortexResult<()> {
+    unsafe fn read_lock(&self, wait: Wait) -> CortexResult<()> {
         self.lock(wait, "read")
     }
 
-    fn write_lock(&self, wait: Wait) -> CortexResult<()> {
+    unsafe fn write_lock(&self, wait: Wait) -> CortexResult<()> {
         self.lock(wait, "write")
     }
 
-    fn release(&self, _access: Access) -> CortexResult<()> {
+    unsafe fn release(&self, _access: Access) -> CortexResult<()> {
         // SAFETY: this thread holds it (CortexSync).
         check(unsafe { libc::pthread_mutex_unlock(self.mutex.as_ptr()) })
     }

@@ -37,9 +37,9 @@ fn result_of(job: u64) -> u64 {
     })
 }
 
-/// What the other processes do: `supervisor KEY SEAT`.
-fn work(key: i32, seat: usize) -> Outcome<()> {
-    let ledger: Cortex<Ledger> = Cortex::attach(key)?;
+/// What the other processes do: `supervisor NAME SEAT`.
+fn work(name: &str, seat: usize) -> Outcome<()> {
+    let ledger: Cortex<Ledger> = Cortex::attach(name)?;
     loop {
         // One commit takes a job. Who finds one in the seat's hand follows a worker that was killed.
         let job = ledger.update(|now| {
@@ -62,16 +62,16 @@ fn work(key: i32, seat: usize) -> Outcome<()> {
     }
 }
 
-fn start(key: i32, seat: usize) -> Outcome<Child> {
+fn start(name: &str, seat: usize) -> Outcome<Child> {
     Ok(Command::new(std::env::current_exe()?)
-        .args([key.to_string(), seat.to_string()])
+        .args([name, &seat.to_string()])
         .spawn()?)
 }
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [key, seat] = arguments.as_slice() {
-        return work(key.parse()?, seat.parse()?);
+    if let [name, seat] = arguments.as_slice() {
+        return work(name, seat.parse()?);
     }
     let nothing = Ledger {
         taken: 0,
@@ -79,10 +79,10 @@ fn main() -> Outcome<()> {
         sum: 0,
         in_hand: [0; SEATS],
     };
-    let ledger = CortexBuilder::new(nothing).random_key().create()?;
-    let key = ledger.key();
+    let name = format!("example/supervisor/{}", std::process::id());
+    let ledger = CortexBuilder::new(nothing).key(&name).create()?;
     let mut workers = (0..SEATS)
-        .map(|seat| start(key, seat))
+        .map(|seat| start(&name, seat))
         .collect::<Outcome<Vec<_>>>()?;
 
     for kill in 0..KILLS {
@@ -95,7 +95,7 @@ fn main() -> Outcome<()> {
         let seat = (kill % SEATS as u64) as usize;
         workers[seat].kill()?;
         workers[seat].wait()?;
-        workers[seat] = start(key, seat)?;
+        workers[seat] = start(&name, seat)?;
     }
     for worker in &mut workers {
         let status = worker.wait()?;

@@ -6,15 +6,26 @@
  * Conventions: the receiver comes first, then inputs, then outputs. Outputs are written only on
  * success (neocortex_read names the one exception). Every pointer is checked for NULL. Status 0 is
  * success, failures are negative; functions that return a handle return NULL on failure, and
- * neocortex_last_status tells why. No function aborts the process. Handles may be used from any thread,
- * except against neocortex_close; a guard ends on the thread that began it. Times are nanoseconds. Zero
+ * neocortex_last_status tells why. No function aborts the process. Times are nanoseconds. Zero
  * length with any pointer is fine and does nothing.
+ *
+ * A guard ends on the thread that began it. A call that would end it on another one is
+ * NEOCORTEX_ERR_INVALID_ARGUMENT and is logged (neocortex_set_log): the guard is still held, and is rolled
+ * back when its own thread next begins one through the handle, or ends.
+ *
+ * Threads and signal handlers: handles may be used from any thread. neocortex_close ends the calls of other
+ * threads that wait through the handle, and waits until they have left it; any other use of a handle while it is
+ * closed or after that is forbidden, reading among them. A signal handler may call neocortex_interrupt,
+ * neocortex_stop_waits and neocortex_resume_waits, and no other function.
  *
  * Ends of threads and processes: a thread that ends with a guard rolls it back. No function is a
  * cancellation point: pthread_cancel takes effect after the call. A thread with asynchronous cancelability
  * must not call these functions (POSIX allows it only three others); a call that waits makes it deferred.
  * Handlers of atexit and destructors of statics and of thread keys may use and close handles; a guard
  * that they begin they must end.
+ *
+ * Once it has been used, the library cannot be unloaded: dlclose leaves it, or the plugin that it is linked
+ * into, where it is (glibc, macOS, FreeBSD; musl never unloads).
  */
 
 #ifndef NEOCORTEX_H
@@ -29,7 +40,7 @@
 #define NEOCORTEX_VERSION_PATCH 0
 
 /* What every neocortex_options begins with: neocortex_options options = NEOCORTEX_OPTIONS_INIT; */
-#define NEOCORTEX_OPTIONS_INIT {sizeof(neocortex_options), 0, 0, 0, 0, 0, 0, NULL, 0}
+#define NEOCORTEX_OPTIONS_INIT {sizeof(neocortex_options), 0, 0, 0, 0, 64, NEOCORTEX_FOREVER, NULL, 0, 0xFFFFFFFFu, 0xFFFFFFFFu}
 
 
 /**
@@ -41,6 +52,101 @@
  * Do not wait.
  */
 #define NEOCORTEX_TRY 0
+
+/**
+ * One payload slot, which writers edit in place: for large buffers changed in part. A writer that
+ * dies half way poisons it. For neocortex_create.
+ */
+#define NEOCORTEX_IN_PLACE 1u
+
+/**
+ * Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
+ * handle is the owner. For neocortex_create.
+ */
+#define NEOCORTEX_FORCE_OWNERSHIP 2u
+
+/**
+ * Where the key is in use by a cortex to which no handle is attached, take its place. For
+ * neocortex_create.
+ */
+#define NEOCORTEX_REPLACE_STALE 4u
+
+/**
+ * Closing the handle does not remove the segment. For neocortex_create. Where the kernel removes a segment with its last
+ * attachment all the same (Linux: kernel.shm_rmid_forced), a warning says so (neocortex_set_log).
+ */
+#define NEOCORTEX_PERSIST 8u
+
+/**
+ * Observe: a read-only mapping that needs read permission only, takes no lock and no participant slot,
+ * and disturbs no other process. For neocortex_attach_with.
+ */
+#define NEOCORTEX_READ_ONLY 16u
+
+/**
+ * Ignore the key and draw random ones; neocortex_key tells which. For neocortex_create.
+ */
+#define NEOCORTEX_RANDOM_KEY 32u
+
+/**
+ * No call through the handle ever waits: NEOCORTEX_ERR_TIMEOUT where it would have to. Nor does the call that opens it:
+ * NEOCORTEX_ERR_NOT_READY where the creator has not finished, NEOCORTEX_ERR_BUSY where NEOCORTEX_REPLACE_STALE finds a
+ * handle attached. It still takes up to half a second where only time tells whether another process has died while it
+ * made or replaced the cortex. The same as NEOCORTEX_TRY in the timeout_ns of NEOCORTEX_OPTIONS_INIT.
+ */
+#define NEOCORTEX_NEVER_WAIT 64u
+
+/**
+ * Where the key is in use, attach to what has it. Of any number of processes that start at once exactly one creates;
+ * no handle becomes the owner by attaching; neocortex_was_created tells which of the two this call did. With
+ * NEOCORTEX_REPLACE_STALE a stale cortex is replaced, by exactly one; without it, attached to with its value. Not with
+ * NEOCORTEX_FORCE_OWNERSHIP. For neocortex_create.
+ */
+#define NEOCORTEX_OPEN_OR_CREATE 128u
+
+/**
+ * Waits through the handle, and the waiting of the call that opens it, end with NEOCORTEX_ERR_INTERRUPTED after a signal
+ * handler has run on the thread that waits. Without it they go on, whatever SA_RESTART says. Stopping the process and
+ * continuing it (SIGSTOP, SIGCONT) ends none on Linux; other systems may end one as by a handler. A handler that runs in the
+ * moment between a wait's last look and its sleep is not noticed: what must never be missed calls neocortex_interrupt
+ * in the handler.
+ */
+#define NEOCORTEX_INTERRUPTIBLE 256u
+
+/**
+ * Find memory for the whole segment now, and fail where there is none: a first write takes no longer than the others
+ * then. When attaching: give this process its way to the pages that there are.
+ */
+#define NEOCORTEX_PREFAULT 512u
+
+/**
+ * Keep the segment in memory, so that it is never swapped out (shmctl(2), SHM_LOCK), until it is removed. For
+ * neocortex_create, on Linux; NEOCORTEX_ERR_UNSUPPORTED elsewhere. It needs RLIMIT_MEMLOCK or CAP_IPC_LOCK.
+ */
+#define NEOCORTEX_LOCK_IN_MEMORY 1024u
+
+/**
+ * Make the segment of huge pages (shmget(2), SHM_HUGETLB). For neocortex_create, on Linux; NEOCORTEX_ERR_UNSUPPORTED
+ * elsewhere, and NEOCORTEX_ERR_CLEAN_SYSTEM with ENOMEM where too few are free (vm.nr_hugepages).
+ */
+#define NEOCORTEX_HUGE_PAGES 2048u
+
+/**
+ * With NEOCORTEX_HUGE_PAGES: where there are none to be had, of ordinary pages, and log a warning that says why.
+ */
+#define NEOCORTEX_PREFER_HUGE_PAGES 65536u
+
+/**
+ * Segment and semaphores belong to owner_uid and owner_gid of the options, which are not looked at without it. For
+ * neocortex_create.
+ */
+#define NEOCORTEX_SET_OWNER 16384u
+
+/**
+ * Core dumps of this process have the segment, which by default they leave out (Linux, FreeBSD). A process that
+ * dumps keeps what it holds until the dump is written, and others wait for as long.
+ */
+#define NEOCORTEX_DUMP 32768u
 
 /**
  * What a lock's read_lock or write_lock returns when its time is over.
@@ -56,6 +162,21 @@
  * The lock was taken for writing.
  */
 #define NEOCORTEX_ACCESS_WRITE 1
+
+/**
+ * For neocortex_last_message_as: functions and constants as this header names them.
+ */
+#define NEOCORTEX_WORDS_C 0u
+
+/**
+ * For neocortex_last_message_as: members as neocortex.hpp names them.
+ */
+#define NEOCORTEX_WORDS_CPP 1u
+
+/**
+ * For neocortex_last_message_as: methods and arguments as examples-python/cortex.py names them.
+ */
+#define NEOCORTEX_WORDS_PYTHON 2u
 
 /**
  * Something could not be cleaned up.
@@ -83,45 +204,6 @@
 #define NEOCORTEX_LOG_TRACE 5
 
 /**
- * One payload slot, which writers edit in place: for large buffers changed in part. A writer that
- * dies half way poisons it. For neocortex_create.
- */
-#define NEOCORTEX_IN_PLACE 1
-
-/**
- * Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
- * handle is the owner. For neocortex_create.
- */
-#define NEOCORTEX_FORCE_OWNERSHIP 2
-
-/**
- * Where the key is in use by a cortex that nobody is attached to, take its place. For
- * neocortex_create.
- */
-#define NEOCORTEX_REPLACE_STALE 4
-
-/**
- * Closing the handle does not remove the segment. For neocortex_create.
- */
-#define NEOCORTEX_PERSIST 8
-
-/**
- * Observe: a read-only mapping that needs read permission only, takes no lock and no participant slot,
- * and disturbs nobody. For neocortex_attach_with.
- */
-#define NEOCORTEX_READ_ONLY 16
-
-/**
- * Ignore the key and draw random ones; neocortex_key tells which. For neocortex_create.
- */
-#define NEOCORTEX_RANDOM_KEY 32
-
-/**
- * No call through the handle ever waits: NEOCORTEX_ERR_TIMEOUT where it would have to.
- */
-#define NEOCORTEX_NEVER_WAIT 64
-
-/**
  * What a lock is given when it is made or attached. Opaque: see neocortex_site_key and the others.
  * Valid until the lock's destroy returns.
  */
@@ -130,8 +212,8 @@ typedef struct neocortex_lock_site neocortex_lock_site;
 /**
  * A handle: one process's attachment to a segment. Opaque.
  *
- * Any thread may use it at any time, except during and after neocortex_close. A forked child may go on
- * using it, and closes its own copy.
+ * Any thread may use it at any time, except after neocortex_close; during it, only by calls that are waiting
+ * already. A forked child may go on using it, and closes its own copy.
  */
 typedef struct neocortex_segment neocortex_segment;
 
@@ -154,7 +236,7 @@ typedef struct neocortex_lock_ops {
      */
     size_t struct_size;
     /**
-     * 1 to 63 bytes; stored in the segment and compared when somebody attaches.
+     * 1 to 63 bytes; stored in the segment, and compared when a process attaches.
      */
     const char *name;
     /**
@@ -199,7 +281,7 @@ typedef struct neocortex_lock_ops {
 
 /**
  * What can be chosen when a segment is created or attached. Begin with NEOCORTEX_OPTIONS_INIT and set
- * what you need; 0 is the default everywhere.
+ * what you need. 0 is the default everywhere in a structure that was zeroed instead, with only its size set.
  */
 typedef struct neocortex_options {
     /**
@@ -227,7 +309,10 @@ typedef struct neocortex_options {
      */
     uint32_t align;
     /**
-     * How long any wait through the handle may last, in nanoseconds; 0, or less, is for ever.
+     * How long any wait through the handle may last, as in neocortex_set_timeout: NEOCORTEX_FOREVER, which is what
+     * NEOCORTEX_OPTIONS_INIT sets and NULL options mean; NEOCORTEX_TRY; or nanoseconds. It bounds the waiting for
+     * a creator that has not finished, too. 0 is NEOCORTEX_TRY, except in a structure that was zeroed (its align is 0),
+     * where it is NEOCORTEX_FOREVER.
      */
     int64_t timeout_ns;
     /**
@@ -236,9 +321,20 @@ typedef struct neocortex_options {
      */
     const struct neocortex_lock_ops *lock;
     /**
-     * How many payload slots, 2 to 8; 0 means 2.
+     * How many payload slots, 2 to 65,536, which is how many commits are kept for followers
+     * (`neocortex_follow`); 0 means 2. With more than 8 a partial write costs as much as a whole one.
      */
     uint32_t slots;
+    /**
+     * With NEOCORTEX_SET_OWNER: the user that segment and semaphores belong to; 0xFFFFFFFF, which is what
+     * NEOCORTEX_OPTIONS_INIT sets, leaves the creator's, as in chown(2). The creator keeps an owner's rights.
+     */
+    uint32_t owner_uid;
+    /**
+     * With NEOCORTEX_SET_OWNER: the group likewise. With mode 0660 it opens the cortex to one group rather than
+     * to every user.
+     */
+    uint32_t owner_gid;
 } neocortex_options;
 
 /**
@@ -257,7 +353,7 @@ typedef struct neocortex_options {
 #define NEOCORTEX_ERR_DIRTY_SYSTEM -2
 
 /**
- * An argument that cannot be meant: NULL, key 0, a range outside the segment, a guard not begun.
+ * An argument that was never valid: NULL, key 0, a range outside the segment, a guard not begun.
  */
 #define NEOCORTEX_ERR_INVALID_ARGUMENT -3
 
@@ -307,7 +403,7 @@ typedef struct neocortex_options {
 #define NEOCORTEX_ERR_READ_ONLY -12
 
 /**
- * In use by somebody in a way that forbids this, or held by this very thread.
+ * In use in a way that forbids this, or held by the calling thread.
  */
 #define NEOCORTEX_ERR_BUSY -13
 
@@ -346,22 +442,231 @@ typedef struct neocortex_options {
  */
 #define NEOCORTEX_ERR_INTERRUPTED -20
 
+/**
+ * A cortex of another name, or of none, has the key that follows from the name; the message says both.
+ */
+#define NEOCORTEX_ERR_NAME -21
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Returns what a status means, in a few words. Never NULL, whatever the number; static.
+ */
+const char *neocortex_strerror(int status);
+
+/**
+ * Returns the version of the library that is running, as "MAJOR.MINOR.PATCH"; static.
+ */
+const char *neocortex_version(void);
+
+/**
+ * Computes the key that follows from a name, and stores it in *key. It is the same in every program and language;
+ * nothing is looked up.
+ *
+ * name  1 to 255 bytes of UTF-8, ended by a 0, without control characters, that do not look like a number (decimal,
+ *       negative, 0x...).
+ *
+ * FNV-1a of 64 bits over the bytes, the two halves xor-ed, then & 0x3FFFFFFF | 0x40000000. Fails with
+ * NEOCORTEX_ERR_INVALID_ARGUMENT for a text that is not a valid name, and for NULL.
+ *
+ * # Safety
+ * `name` is NULL or a string, `key` is NULL or valid for a number.
+ */
+neocortex_status neocortex_key_of(const char *name,
+                                  int32_t *key);
+
+/**
+ * Returns a number that follows from a text and is never 0, for the schema of the options: the text is a description
+ * of the type. Both sides give the same description, in whatever language; otherwise they cannot attach to one
+ * another's segments (NEOCORTEX_ERR_LAYOUT). Size, alignment and lock alone cannot ensure that.
+ *
+ * FNV-1a of 64 bits over the bytes of the string; 0 becomes 1. 0 for NULL.
+ *
+ * # Safety
+ * `description` is NULL or a string.
+ */
+uint64_t neocortex_schema_of(const char *description);
+
+/**
+ * Creates a segment of size bytes, all 0, under a key that is not in use.
+ *
+ * key      any number but 0. size: more than 0.
+ * options  NULL for the defaults: owner only, default lock, removed when this handle is closed.
+ *
+ * Returns a handle for neocortex_close, or NULL: see neocortex_last_status. Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (EEXIST
+ * where the key is in use: neocortex_last_message says whether it is stale; ENOSPC or ENOMEM at a limit of the kernel);
+ * _INVALID_ARGUMENT; _UNSUPPORTED (a flag or field that this version does not know); _BUSY where
+ * NEOCORTEX_REPLACE_STALE finds a handle attached; with NEOCORTEX_FORCE_OWNERSHIP as neocortex_attach; _DIRTY_SYSTEM
+ * where something is left that the message names.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_create(int32_t key,
+                                           size_t size,
+                                           const struct neocortex_options *options);
+
+/**
+ * Creates a segment whose first value is initial, at commit count 0. Otherwise as neocortex_create.
+ *
+ * initial  at least size bytes, copied; NULL: zeros.
+ *
+ * No process can attach before the first value is whole: one that dies in here leaves nothing that others could
+ * take for a value. What is found rather than made (NEOCORTEX_FORCE_OWNERSHIP) keeps the value that
+ * it has; neocortex_was_created tells.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to; `initial` is NULL or valid for `size` bytes.
+ */
+struct neocortex_segment *neocortex_create_with(int32_t key,
+                                                size_t size,
+                                                const void *initial,
+                                                const struct neocortex_options *options);
+
+/**
+ * Creates a segment under a name in place of a key: see neocortex_key_of. Otherwise as neocortex_create.
+ *
+ * name  1 to 255 bytes of UTF-8, ended by a 0, without control characters, that do not look like a number. It is copied.
+ *
+ * The name is stored in the segment, and compared when a process attaches by name. Fails with NEOCORTEX_ERR_NAME, whatever
+ * the options say, where the key that follows from it belongs to a cortex of another name, or of none: nothing is changed
+ * then; _INVALID_ARGUMENT for a text that is not a valid name.
+ *
+ * # Safety
+ * `name` is NULL or a string; `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_create_named(const char *name,
+                                                 size_t size,
+                                                 const struct neocortex_options *options);
+
+/**
+ * neocortex_create_named with a first value, as neocortex_create_with.
+ *
+ * # Safety
+ * As for neocortex_create_named; `initial` is NULL or valid for `size` bytes.
+ */
+struct neocortex_segment *neocortex_create_named_with(const char *name,
+                                                      size_t size,
+                                                      const void *initial,
+                                                      const struct neocortex_options *options);
+
+/**
+ * Attaches to the segment with this key, whatever built-in lock it has. size 0 accepts any size.
+ *
+ * Waits, for a bounded time, while the creator is still initialising. Returns a handle for neocortex_close, or NULL: see
+ * neocortex_last_status. Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOENT where no segment has the key, EACCES where this
+ * user may not use it); _NOT_A_CORTEX; _FORMAT; _LAYOUT (another size, alignment or schema); _LOCK (another one, or one
+ * that needs callbacks); _NOT_READY (the creator is slow, or died); _FULL; _CORRUPT; _INVALID_ARGUMENT.
+ */
+struct neocortex_segment *neocortex_attach(int32_t key,
+                                           size_t size);
+
+/**
+ * Attaches with options. Of them schema, align, timeout_ns, lock and the flags NEOCORTEX_READ_ONLY, NEOCORTEX_NEVER_WAIT,
+ * NEOCORTEX_INTERRUPTIBLE, NEOCORTEX_PREFAULT and NEOCORTEX_DUMP have an effect. Fails with NEOCORTEX_ERR_UNSUPPORTED
+ * where the options have a flag or field that this version does not know; otherwise as neocortex_attach.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_attach_with(int32_t key,
+                                                size_t size,
+                                                const struct neocortex_options *options);
+
+/**
+ * Attaches to the segment that was created under this name: see neocortex_create_named. Fails with NEOCORTEX_ERR_NAME
+ * where the key that follows from the name is that of a cortex of another name, or of none (neocortex_last_message says
+ * both); otherwise as neocortex_attach_with.
+ *
+ * # Safety
+ * `name` is NULL or a string; `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_attach_named(const char *name,
+                                                 size_t size,
+                                                 const struct neocortex_options *options);
+
+/**
+ * Attaches as neocortex_attach_with, as soon as a process has created the segment and it is ready. With it, programs
+ * can start in any order.
+ *
+ * timeout_ns  for how long to wait for that: NEOCORTEX_FOREVER, NEOCORTEX_TRY, or nanoseconds. The time-out of the
+ *             options is that of the handle, as ever.
+ *
+ * When the time is over, fails with NEOCORTEX_ERR_TIMEOUT where no process has created it, and with
+ * NEOCORTEX_ERR_NOT_READY where one has begun to. The kernel cannot wake a process that waits for a key, so the key is
+ * polled, at intervals that grow from 100 microseconds to 10 milliseconds. A segment that cannot be used ends the wait
+ * at once, as in neocortex_attach_with; one that this user may not open (EACCES) after half a second, because its
+ * creator may still be about to give it to this user or group.
+ *
+ * # Safety
+ * `options` is NULL or valid, with what it points to.
+ */
+struct neocortex_segment *neocortex_attach_wait(int32_t key,
+                                                size_t size,
+                                                const struct neocortex_options *options,
+                                                int64_t timeout_ns);
+
+/**
+ * neocortex_attach_named that waits for the creator, as neocortex_attach_wait.
+ *
+ * # Safety
+ * As for neocortex_attach_named.
+ */
+struct neocortex_segment *neocortex_attach_named_wait(const char *name,
+                                                      size_t size,
+                                                      const struct neocortex_options *options,
+                                                      int64_t timeout_ns);
+
+/**
+ * Closes a handle; the owner's also removes the segment. NULL does nothing.
+ *
+ * Other threads may be waiting through it, in neocortex_wait or for the lock: their calls end with
+ * NEOCORTEX_ERR_INTERRUPTED, if they do not succeed first, and have left before anything is freed. Any other use of
+ * the handle while it is closed, and every use after that, is forbidden. So is closing it in a signal
+ * handler, or in a callback of its lock or of the log.
+ *
+ * Fails with NEOCORTEX_ERR_BUSY while a guard is held through it in this process, or a call stays for a second in a lock
+ * made of callbacks, which cannot be interrupted: it is then still open. After any other failure it is closed: fails
+ * with NEOCORTEX_ERR_CLEAN_SYSTEM, or _DIRTY_SYSTEM where something is left that the message names. In a forked child it
+ * never removes anything.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle, which no other thread uses now, but to wait, or later.
+ */
+neocortex_status neocortex_close(struct neocortex_segment *segment);
+
+/**
+ * Removes the cortex with this key, in use or not. Handles that are attached keep sharing its memory; no
+ * other can attach.
+ *
+ * Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOENT, or EPERM where it is another user's), _NOT_A_CORTEX,
+ * _DIRTY_SYSTEM (something is left that the message names), _INVALID_ARGUMENT.
+ */
+neocortex_status neocortex_remove(int32_t key);
+
+/**
+ * Removes the cortex with this key and its semaphores, if no handle is attached to it any more.
+ * Returns NEOCORTEX_OK where the key is free. Fails with NEOCORTEX_ERR_BUSY where a handle is attached; otherwise as
+ * neocortex_remove.
+ */
+neocortex_status neocortex_reclaim(int32_t key);
 
 /**
  * Copies the first length bytes of the last committed value into buffer.
  *
  * buffer  at least length bytes. length: up to the segment's size; 0 does nothing.
  *
- * All bytes are of one commit. With the default lock this stores nothing and waits for nobody. May be
+ * All bytes are of one commit. With the default lock this stores nothing and does not wait. May be
  * called by any thread and in a forked child. Fails with NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED,
  * _POISONED, _INVALID_ARGUMENT, or what the lock fails with.
  *
  * On failure the buffer is as it was, with one exception: with the default lock and two slots or more, a
  * read that writers overtook has written to it, and if it fails after that (_TIMEOUT, _INTERRUPTED, _REMOVED,
  * a system call) its contents are unspecified. Writers that keep to the protocol make way, and it succeeds.
+ * In the in-place layout, with a lock made of callbacks, and through an observer, the value is copied by way of as much
+ * memory again. Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOMEM) where there is none.
  *
  * # Safety
  * `segment` is NULL or an open handle, `buffer` is NULL or valid for `length` bytes.
@@ -371,8 +676,8 @@ neocortex_status neocortex_read(struct neocortex_segment *segment,
                                 size_t length);
 
 /**
- * Copies length bytes from offset on. As neocortex_read; NEOCORTEX_ERR_INVALID_ARGUMENT where they reach
- * beyond the segment.
+ * Copies length bytes from offset on. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment;
+ * otherwise as neocortex_read.
  *
  * # Safety
  * As for neocortex_read.
@@ -383,7 +688,41 @@ neocortex_status neocortex_read_at(struct neocortex_segment *segment,
                                    size_t length);
 
 /**
- * Replaces the first length bytes by data, in one commit: nobody sees a part of it, and a process that
+ * neocortex_read_at with a time-out of this call alone, whatever the handle's is.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+ *
+ * Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+ * where it would have to wait; otherwise as neocortex_read_at.
+ *
+ * # Safety
+ * As for neocortex_read.
+ */
+neocortex_status neocortex_read_for(struct neocortex_segment *segment,
+                                    size_t offset,
+                                    void *buffer,
+                                    size_t length,
+                                    int64_t timeout_ns);
+
+/**
+ * Does the same as neocortex_read, and tells of which commit the bytes are.
+ *
+ * buffer   at least length bytes. length: up to the segment's size; with 0 only the version is told.
+ * version  how many writes were committed when this one was the last; written on success only.
+ *
+ * For a loop that waits for change: give neocortex_wait this version next, and no commit is worked on twice.
+ * (neocortex_commit_count before or after a read may be of another commit.) Fails as neocortex_read.
+ *
+ * # Safety
+ * As for neocortex_read; `version` is NULL or valid for a number.
+ */
+neocortex_status neocortex_read_versioned(struct neocortex_segment *segment,
+                                          void *buffer,
+                                          size_t length,
+                                          uint64_t *version);
+
+/**
+ * Replaces the first length bytes by data, in one commit: no process sees a part of it, and one that
  * dies in here leaves the value before.
  *
  * data  at least length bytes. length: up to the segment's size; 0 does nothing.
@@ -400,8 +739,8 @@ neocortex_status neocortex_write(struct neocortex_segment *segment,
                                  size_t length);
 
 /**
- * Replaces length bytes from offset on, in one commit. Costs what it changes. As neocortex_write;
- * NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment.
+ * Replaces length bytes from offset on, in one commit. Its cost depends on how many bytes it changes. Fails with
+ * NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment; otherwise as neocortex_write.
  *
  * # Safety
  * As for neocortex_write.
@@ -412,14 +751,77 @@ neocortex_status neocortex_write_at(struct neocortex_segment *segment,
                                     size_t length);
 
 /**
- * Begins to read without a copy: *data points to the current value, which nobody writes until
+ * neocortex_write_at with a time-out of this call alone, whatever the handle's is.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+ *
+ * Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+ * where it would have to wait: nothing was written then. Otherwise as neocortex_write_at.
+ *
+ * # Safety
+ * As for neocortex_write.
+ */
+neocortex_status neocortex_write_for(struct neocortex_segment *segment,
+                                     size_t offset,
+                                     const void *data,
+                                     size_t length,
+                                     int64_t timeout_ns);
+
+/**
+ * Copies the commits after *since into buffer, the oldest first: as many as there are now and fit whole. Waits until
+ * there is at least one.
+ *
+ * since       a position: the number of the last commit that need not be read. It becomes that of the last commit that
+ *             was copied, so the next call goes on after it. neocortex_commit_count is the position of a program that
+ *             reads what is committed from now on, neocortex_kept_since of one that begins with the oldest commit that
+ *             is kept. It may be stored: a program that is started again goes on from there.
+ * buffer      at least length bytes. length: at least the segment's size, of which so many as go into it are copied.
+ * timeout_ns  NEOCORTEX_FOREVER, NEOCORTEX_TRY, or nanoseconds. It covers all of the call.
+ * count       how many were copied, at least 1. Their numbers are *since - *count + 1 to *since.
+ * missed      how many commits before the first of them were overwritten before they could be read.
+ *
+ * As many commits are kept as the segment has slots (neocortex_options, slots), one less while a writer is at work. No
+ * writer waits for a reader: one that is slower than they are is told what it missed. The sum of all counts and
+ * missed is the number of commits from the first position to the last. The initial value is no commit. Nothing is
+ * stored in the segment, so read permission is enough (NEOCORTEX_READ_ONLY), and any number of programs may read, each
+ * at its own pace.
+ *
+ * On failure *since, *count and *missed are as they were, and the buffer is unspecified. Fails with
+ * NEOCORTEX_ERR_TIMEOUT, with NEOCORTEX_TRY where there is no new commit; _REMOVED when the segment is removed and all
+ * that is kept has been read; _INVALID_ARGUMENT for NULL, for a buffer that is smaller than the segment, and where
+ * *since is after the last commit, so that it is no position in this segment; _INTERRUPTED; _BUSY where it would wait
+ * and this thread holds a guard; _POISONED in place.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle, `buffer` is NULL or valid for `length` bytes, the others are NULL or valid for a
+ * number.
+ */
+neocortex_status neocortex_follow(struct neocortex_segment *segment,
+                                  uint64_t *since,
+                                  void *buffer,
+                                  size_t length,
+                                  int64_t timeout_ns,
+                                  size_t *count,
+                                  uint64_t *missed);
+
+/**
+ * Returns the position from which neocortex_follow reads the oldest commit that is kept now; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+uint64_t neocortex_kept_since(const struct neocortex_segment *segment);
+
+/**
+ * Begins to read without a copy: *data points to the current value, which does not change until
  * neocortex_read_end on the same thread.
  *
- * With the default lock and the semaphore this excludes everyone; use neocortex_lock_rwlock for many
- * readers. A thread that holds a guard through this handle gets NEOCORTEX_ERR_BUSY, except for reads
- * within reads with the read/write lock. In a forked child an inherited guard is void. Fails as well
- * with NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED, _POISONED, _READ_ONLY (an observer copies), _INVALID_ARGUMENT,
- * or what the lock fails with.
+ * With the default lock and the semaphore no other guard can be held meanwhile; use neocortex_lock_rwlock for many
+ * readers. In a forked child an inherited guard is void.
+ *
+ * Fails with NEOCORTEX_ERR_BUSY where this thread holds a guard, through whichever handle of the cortex, except for reads
+ * within reads with the read/write lock (through another handle only while no writer waits); _TIMEOUT, _INTERRUPTED,
+ * _POISONED, _READ_ONLY (an observer copies), _INVALID_ARGUMENT, or what the lock fails with.
  *
  * # Safety
  * `segment` is NULL or an open handle, `data` is NULL or valid for a pointer.
@@ -428,7 +830,22 @@ neocortex_status neocortex_read_begin(struct neocortex_segment *segment,
                                       const void **data);
 
 /**
- * Ends what this thread's last neocortex_read_begin began. NEOCORTEX_ERR_INVALID_ARGUMENT if there is
+ * neocortex_read_begin with a time-out of this call alone, whatever the handle's is.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+ *
+ * Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+ * where it would have to wait; otherwise as neocortex_read_begin.
+ *
+ * # Safety
+ * As for neocortex_read_begin.
+ */
+neocortex_status neocortex_read_begin_for(struct neocortex_segment *segment,
+                                          int64_t timeout_ns,
+                                          const void **data);
+
+/**
+ * Ends what this thread's last neocortex_read_begin began. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where there is
  * nothing to end, or what the lock's release fails with.
  *
  * # Safety
@@ -438,7 +855,7 @@ neocortex_status neocortex_read_end(struct neocortex_segment *segment);
 
 /**
  * Begins to write without a copy: *data points to where the next value goes, which holds the current
- * one. Nothing is seen by anybody until neocortex_write_commit, _publish or _abort on the same thread.
+ * one. Other processes see nothing of it until neocortex_write_commit, _publish or _abort on the same thread.
  *
  * In the in-place layout *data is the value itself. Fails with NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED, _BUSY
  * (this thread holds a guard), _POISONED, _READ_ONLY, _INVALID_ARGUMENT, or what the lock fails with.
@@ -450,9 +867,43 @@ neocortex_status neocortex_write_begin(struct neocortex_segment *segment,
                                        void **data);
 
 /**
- * Makes what this thread wrote since neocortex_write_begin the current value, for everybody at once.
- * NEOCORTEX_ERR_INVALID_ARGUMENT if this thread has not begun; what the lock's release fails with comes
- * after the commit.
+ * neocortex_write_begin with a time-out of this call alone, whatever the handle's is.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+ *
+ * Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+ * where it would have to wait; otherwise as neocortex_write_begin.
+ *
+ * # Safety
+ * As for neocortex_write_begin.
+ */
+neocortex_status neocortex_write_begin_for(struct neocortex_segment *segment,
+                                           int64_t timeout_ns,
+                                           void **data);
+
+/**
+ * Does the same as neocortex_write_begin for a caller that writes all of the value: the current one is not copied to
+ * *data first, which halves the cost of filling a large value.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds; neocortex_timeout tells the
+ *             handle's.
+ *
+ * *data points to initialised memory of this segment, in which there is an older value, or what a write that was given
+ * up left of one. At neocortex_write_commit all of it is the value, whatever was marked. It is ended as what
+ * neocortex_write_begin began. In the in-place layout *data is the value itself, and a poisoned one is healed by the
+ * commit. Fails as neocortex_write_begin, but never with _POISONED.
+ *
+ * # Safety
+ * As for neocortex_write_begin.
+ */
+neocortex_status neocortex_overwrite_begin(struct neocortex_segment *segment,
+                                           int64_t timeout_ns,
+                                           void **data);
+
+/**
+ * Makes what this thread wrote since neocortex_write_begin the current value, for all processes at once.
+ * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where this thread has not begun, or what the lock's release fails with: the
+ * commit is made then.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -460,8 +911,9 @@ neocortex_status neocortex_write_begin(struct neocortex_segment *segment,
 neocortex_status neocortex_write_commit(struct neocortex_segment *segment);
 
 /**
- * Gives up: nothing happened. In the in-place layout it cannot be undone, so the segment is poisoned.
- * NEOCORTEX_ERR_INVALID_ARGUMENT if this thread has not begun, or what the lock's release fails with.
+ * Discards what was written: the value stays as it was. In the in-place layout it cannot be undone, so the segment is
+ * poisoned.
+ * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where this thread has not begun, or what the lock's release fails with.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -469,10 +921,9 @@ neocortex_status neocortex_write_commit(struct neocortex_segment *segment);
 neocortex_status neocortex_write_abort(struct neocortex_segment *segment);
 
 /**
- * Commits and goes on holding: *data then points to where the next value goes, whose bytes are
- * unspecified, so write all of them. For a writer that owns the value for long; readers with the default
- * lock and observers go on. NEOCORTEX_ERR_UNSUPPORTED in the in-place layout,
- * NEOCORTEX_ERR_INVALID_ARGUMENT if this thread has not begun.
+ * Commits and keeps the lock: *data then points to where the next value goes, whose bytes are unspecified, so write
+ * all of them. For a writer that owns the value for long; readers with the default lock and observers go on.
+ * Fails with NEOCORTEX_ERR_UNSUPPORTED in the in-place layout; _INVALID_ARGUMENT where this thread has not begun.
  *
  * # Safety
  * `segment` is NULL or an open handle, `data` is NULL or valid for a pointer.
@@ -483,7 +934,7 @@ neocortex_status neocortex_write_publish(struct neocortex_segment *segment,
 /**
  * Says that this thread's write guard changed these bytes, and those of its other marks, and no others:
  * a small change in a large segment then costs what it changes. Without a mark all counts as changed.
- * NEOCORTEX_ERR_INVALID_ARGUMENT if this thread has not begun, or where they reach beyond the segment.
+ * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where this thread has not begun, or where they reach beyond the segment.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -493,108 +944,14 @@ neocortex_status neocortex_write_mark(struct neocortex_segment *segment,
                                       size_t length);
 
 /**
- * Creates a segment of size bytes, all 0, under a key that is not in use.
- *
- * key      any number but 0. size: more than 0.
- * options  NULL for the defaults: owner only, default lock, removed when this handle is closed.
- *
- * Returns a handle for neocortex_close, or NULL: see neocortex_last_status. An existing key is
- * NEOCORTEX_ERR_CLEAN_SYSTEM with EEXIST, and neocortex_last_message says whether it is stale; a limit of
- * the kernel is the same with ENOSPC or ENOMEM. Fails as well with NEOCORTEX_ERR_INVALID_ARGUMENT;
- * _UNSUPPORTED (a flag or field that this version does not know); _BUSY where NEOCORTEX_REPLACE_STALE finds
- * somebody attached; with NEOCORTEX_FORCE_OWNERSHIP as neocortex_attach; _DIRTY_SYSTEM where something is
- * left that the message names.
- *
- * # Safety
- * `options` is NULL or valid, with what it points to.
- */
-struct neocortex_segment *neocortex_create(int32_t key,
-                                           size_t size,
-                                           const struct neocortex_options *options);
-
-/**
- * Attaches to the segment with this key, whatever built-in lock it has. size 0 accepts any size.
- *
- * Waits, for a bounded time, while the creator is still initialising. Returns a handle for
- * neocortex_close, or NULL: see neocortex_last_status. A missing key is NEOCORTEX_ERR_CLEAN_SYSTEM with
- * ENOENT, one of somebody else EACCES. Fails as well with NEOCORTEX_ERR_NOT_A_CORTEX; _FORMAT; _LAYOUT
- * (another size, alignment or schema); _LOCK (another one, or one that needs callbacks); _NOT_READY (the
- * creator is slow, or died); _FULL; _CORRUPT; _INVALID_ARGUMENT.
- */
-struct neocortex_segment *neocortex_attach(int32_t key,
-                                           size_t size);
-
-/**
- * Attaches with options: of them schema, align, timeout_ns, lock and the flags NEOCORTEX_READ_ONLY and
- * NEOCORTEX_NEVER_WAIT count. Otherwise as neocortex_attach; NEOCORTEX_ERR_UNSUPPORTED where the options
- * have a flag or field that this version does not know.
- *
- * # Safety
- * `options` is NULL or valid, with what it points to.
- */
-struct neocortex_segment *neocortex_attach_with(int32_t key,
-                                                size_t size,
-                                                const struct neocortex_options *options);
-
-/**
- * Closes a handle; the owner's also removes the segment. NULL is fine.
- *
- * NEOCORTEX_ERR_BUSY while a guard is held through it in this process: it is then still open. After any
- * other answer it is closed: NEOCORTEX_ERR_CLEAN_SYSTEM, or _DIRTY_SYSTEM where something is left that the
- * message names. In a forked child it never removes anything.
- *
- * # Safety
- * `segment` is NULL or a handle that no other thread uses now or later.
- */
-neocortex_status neocortex_close(struct neocortex_segment *segment);
-
-/**
- * Removes the cortex with this key, in use or not. Those attached keep sharing its memory; nobody else
- * can attach.
- *
- * Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOENT, or EPERM where it is another user's), _NOT_A_CORTEX,
- * _DIRTY_SYSTEM (something is left that the message names), _INVALID_ARGUMENT.
- */
-neocortex_status neocortex_remove(int32_t key);
-
-/**
- * Takes away the cortex with this key and its semaphores, if nobody is attached to it any more.
- * NEOCORTEX_ERR_BUSY where somebody is; NEOCORTEX_OK where the key is free; else as neocortex_remove.
- */
-neocortex_status neocortex_reclaim(int32_t key);
-
-/**
- * The key it was created under; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle.
- */
-int32_t neocortex_key(const struct neocortex_segment *segment);
-
-/**
- * Bytes in the payload; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle.
- */
-size_t neocortex_size(const struct neocortex_segment *segment);
-
-/**
- * How many writes were committed since the segment was created; 0 for NULL.
- *
- * # Safety
- * `segment` is NULL or an open handle.
- */
-uint64_t neocortex_commit_count(const struct neocortex_segment *segment);
-
-/**
- * Sleeps until the commit count is another than since, and gives it in *count. At once where it already
- * is.
+ * Sleeps until the commit count is another than since, and stores it in *count. It returns at once where the count
+ * already is.
  *
  * timeout_ns  NEOCORTEX_FOREVER, NEOCORTEX_TRY, or nanoseconds.
  *
- * Fails with NEOCORTEX_ERR_TIMEOUT; _REMOVED when the segment is removed; _INTERRUPTED by
- * neocortex_interrupt. Any number of threads and processes may wait; one that dies disturbs nobody.
+ * Fails with NEOCORTEX_ERR_TIMEOUT; _REMOVED when the segment is removed; _INTERRUPTED by neocortex_interrupt,
+ * neocortex_stop_waits or neocortex_close; _BUSY at once where this thread holds a guard, because then no commit can come. Any
+ * number of threads and processes may wait; one that dies does not disturb the others.
  *
  * # Safety
  * `segment` is NULL or an open handle, `count` is NULL or valid for a number.
@@ -605,9 +962,9 @@ neocortex_status neocortex_wait(struct neocortex_segment *segment,
                                 uint64_t *count);
 
 /**
- * Ends every wait of this process through this handle, or else its next one, with
- * NEOCORTEX_ERR_INTERRUPTED. Async-signal-safe: made for signal handlers. Locks made of callbacks do not
- * see it. NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
+ * Ends every wait of this process through this handle, or else its next one, with NEOCORTEX_ERR_INTERRUPTED. Threads
+ * that begin to wait a moment later do wait: neocortex_stop_waits is for several threads. Async-signal-safe, made for
+ * signal handlers. Locks made of callbacks do not see it. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -615,35 +972,71 @@ neocortex_status neocortex_wait(struct neocortex_segment *segment,
 neocortex_status neocortex_interrupt(struct neocortex_segment *segment);
 
 /**
- * Declares an unfinished write in place finished, with whatever bytes are there. Does nothing in the
- * other layouts. Takes the lock: NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED, _BUSY (this thread holds a guard),
- * _READ_ONLY, _INVALID_ARGUMENT, or what the lock fails with.
+ * Ends every wait of this process through this handle with NEOCORTEX_ERR_INTERRUPTED: those that have begun, and those
+ * that begin later, until neocortex_resume_waits. This stops any number of threads for certain, whereas
+ * neocortex_interrupt may come just before one of them begins to wait. Calls that need not wait go on.
+ *
+ * Async-signal-safe. Locks made of callbacks do not see it. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
  */
-neocortex_status neocortex_clear_poison(struct neocortex_segment *segment);
+neocortex_status neocortex_stop_waits(struct neocortex_segment *segment);
 
 /**
- * From now on closing this handle removes nothing. NEOCORTEX_ERR_READ_ONLY for an observer,
+ * Lets calls through this handle wait again after neocortex_stop_waits. Async-signal-safe. Fails with
  * NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
  */
-neocortex_status neocortex_persist(struct neocortex_segment *segment);
+neocortex_status neocortex_resume_waits(struct neocortex_segment *segment);
 
 /**
- * How long any wait through this handle may last from now on: NEOCORTEX_FOREVER, NEOCORTEX_TRY, or
- * nanoseconds. NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
+ * Returns how long any wait through this handle may last: NEOCORTEX_FOREVER, NEOCORTEX_TRY, or nanoseconds. NEOCORTEX_FOREVER
+ * for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
  */
-neocortex_status neocortex_set_timeout(struct neocortex_segment *segment, int64_t timeout_ns);
+int64_t neocortex_timeout(const struct neocortex_segment *segment);
 
 /**
- * Whether closing this handle, in this process, removes the segment. false for NULL.
+ * Sets how long any wait through this handle may last from now on: NEOCORTEX_FOREVER, NEOCORTEX_TRY, or
+ * nanoseconds. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_set_timeout(struct neocortex_segment *segment,
+                                       int64_t timeout_ns);
+
+/**
+ * Returns the key that the segment was created under; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+int32_t neocortex_key(const struct neocortex_segment *segment);
+
+/**
+ * Returns the size of the payload in bytes; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+size_t neocortex_size(const struct neocortex_segment *segment);
+
+/**
+ * Returns how many writes were committed since the segment was created; 0 for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+uint64_t neocortex_commit_count(const struct neocortex_segment *segment);
+
+/**
+ * Returns whether closing this handle, in this process, removes the segment. false for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -651,7 +1044,7 @@ neocortex_status neocortex_set_timeout(struct neocortex_segment *segment, int64_
 bool neocortex_is_owner(const struct neocortex_segment *segment);
 
 /**
- * Whether this handle made the segment rather than finding it. false for NULL.
+ * Returns whether this handle made the segment rather than finding it. false for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -659,7 +1052,7 @@ bool neocortex_is_owner(const struct neocortex_segment *segment);
 bool neocortex_was_created(const struct neocortex_segment *segment);
 
 /**
- * Whether a write in place was left unfinished; a writer at work looks the same. false for NULL.
+ * Returns whether a write in place was left unfinished; a write that is going on looks the same. false for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -667,7 +1060,7 @@ bool neocortex_was_created(const struct neocortex_segment *segment);
 bool neocortex_is_poisoned(const struct neocortex_segment *segment);
 
 /**
- * Whether the segment was removed; those attached go on sharing its memory. false for NULL.
+ * Returns whether the segment was removed; handles that are attached go on sharing its memory. false for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -675,7 +1068,7 @@ bool neocortex_is_poisoned(const struct neocortex_segment *segment);
 bool neocortex_is_removed(const struct neocortex_segment *segment);
 
 /**
- * The name of the segment's lock, valid while the handle is open; NULL for NULL.
+ * Returns the name of the segment's lock, valid while the handle is open; NULL for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -683,7 +1076,16 @@ bool neocortex_is_removed(const struct neocortex_segment *segment);
 const char *neocortex_lock_name(const struct neocortex_segment *segment);
 
 /**
- * The schema that the segment was created with; 0 for none, and for NULL.
+ * Returns the name that the segment was created under, valid while the handle is open; "" where it was created by number;
+ * NULL for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+const char *neocortex_name(const struct neocortex_segment *segment);
+
+/**
+ * Returns the schema that the segment was created with; 0 for none, and for NULL.
  *
  * # Safety
  * `segment` is NULL or an open handle.
@@ -691,7 +1093,7 @@ const char *neocortex_lock_name(const struct neocortex_segment *segment);
 uint64_t neocortex_schema(const struct neocortex_segment *segment);
 
 /**
- * How many participants are attached now, in *alive, and how many can be, in *limit. Observers are not
+ * Tells how many participants are attached now, in *alive, and how many can be, in *limit. Observers are not
  * counted. Fails with NEOCORTEX_ERR_REMOVED, _CLEAN_SYSTEM, _INVALID_ARGUMENT.
  *
  * # Safety
@@ -700,6 +1102,37 @@ uint64_t neocortex_schema(const struct neocortex_segment *segment);
 neocortex_status neocortex_participants(struct neocortex_segment *segment,
                                         uint32_t *alive,
                                         uint32_t *limit);
+
+/**
+ * Declares an unfinished write in place finished, with whatever bytes are there. Does nothing in the
+ * other layouts. It takes the lock. Fails with NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED, _BUSY (this thread holds a guard),
+ * _READ_ONLY, _INVALID_ARGUMENT, or what the lock fails with.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_clear_poison(struct neocortex_segment *segment);
+
+/**
+ * Makes the segment stay when this handle is closed. Fails with NEOCORTEX_ERR_READ_ONLY for an observer,
+ * NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_persist(struct neocortex_segment *segment);
+
+/**
+ * Makes this handle, in this process, the one that removes the segment when it is closed, instead of the owner before:
+ * for a child that goes on where its parent ends (daemon(3)). In a forked child it takes a participant slot. Fails
+ * with NEOCORTEX_ERR_CLEAN_SYSTEM (EPERM) where this user may not remove the segment; _REMOVED where it was removed; _BUSY
+ * where its owner is about to remove it, and has not within the time-out; _INTERRUPTED while it waits for that; _FULL;
+ * _READ_ONLY for an observer; _INVALID_ARGUMENT for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_take_ownership(struct neocortex_segment *segment);
 
 /**
  * The default lock: readers copy the last committed value and take nothing; writers take turns.
@@ -719,7 +1152,7 @@ const struct neocortex_lock_ops *neocortex_lock_rwlock(void);
 const struct neocortex_lock_ops *neocortex_lock_semaphore(void);
 
 /**
- * The segment's key; 0 for NULL.
+ * Returns the segment's key; 0 for NULL.
  *
  * # Safety
  * `site` is NULL or what a lock's create or attach was given.
@@ -727,7 +1160,7 @@ const struct neocortex_lock_ops *neocortex_lock_semaphore(void);
 int32_t neocortex_site_key(const struct neocortex_lock_site *site);
 
 /**
- * The lock's own bytes in the segment, shared with every other process: shared_size of them, aligned
+ * Returns the lock's own bytes in the segment, shared with every other process: shared_size of them, aligned
  * to 64. NULL for NULL.
  *
  * # Safety
@@ -736,7 +1169,7 @@ int32_t neocortex_site_key(const struct neocortex_lock_site *site);
 void *neocortex_site_memory(const struct neocortex_lock_site *site);
 
 /**
- * The permission bits that any kernel object of the lock must have; 0 for NULL.
+ * Returns the permission bits that any kernel object of the lock must have; 0 for NULL.
  *
  * # Safety
  * As for neocortex_site_key.
@@ -744,8 +1177,8 @@ void *neocortex_site_memory(const struct neocortex_lock_site *site);
 uint32_t neocortex_site_mode(const struct neocortex_lock_site *site);
 
 /**
- * This process's participant: slot and generation, never 0. Ask at each lock, for it changes in a
- * forked child. 0 where none can be had (see neocortex_last_status).
+ * Returns this process's participant: slot and generation, never 0. Ask each time the lock is taken, because it
+ * changes in a forked child. 0 where none can be had (see neocortex_last_status).
  *
  * # Safety
  * As for neocortex_site_key.
@@ -753,8 +1186,8 @@ uint32_t neocortex_site_mode(const struct neocortex_lock_site *site);
 uint32_t neocortex_site_participant(const struct neocortex_lock_site *site);
 
 /**
- * 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive, for a lock must
- * never be taken from somebody on a guess. One system call. 0 for NULL.
+ * Returns 1 if the participant lives, 0 if it is dead. A participant that cannot be asked about counts as alive, because a
+ * lock must never be taken from a living holder on a guess. One system call. 0 for NULL.
  *
  * # Safety
  * As for neocortex_site_key.
@@ -763,8 +1196,41 @@ int neocortex_site_is_alive(const struct neocortex_lock_site *site,
                             uint32_t participant);
 
 /**
+ * Returns the status of this thread's last failure; NEOCORTEX_OK if none of its calls ever failed. Success
+ * does not clear it.
+ */
+neocortex_status neocortex_last_status(void);
+
+/**
+ * Returns the system's error number (errno) of this thread's last failure, 0 if it had none.
+ */
+int neocortex_last_os_error(void);
+
+/**
+ * Returns what a lock's callback returned, if that was this thread's last failure; else 0.
+ */
+int neocortex_last_custom(void);
+
+/**
+ * Returns this thread's last failure in words: what was tried, on which key, what the system answered, what
+ * to do next. Never NULL; empty if none of its calls ever failed. Valid until the thread's next
+ * failure or its end; success does not clear it.
+ */
+const char *neocortex_last_message(void);
+
+/**
+ * neocortex_last_message in the words of another language's layer, for its exceptions.
+ *
+ * words  One of the NEOCORTEX_WORDS_ constants; any other number is NEOCORTEX_WORDS_C.
+ *
+ * Never NULL, and valid as long as what neocortex_last_message returns.
+ */
+const char *neocortex_last_message_as(uint32_t words);
+
+/**
  * Sends this library's events to `log` from now on: level (NEOCORTEX_LOG_ERROR to _TRACE) and one
- * line of text, valid during the call. NULL ends it.
+ * line of text, valid during the call. NULL ends it. What is about a cortex says its key, and its name where it has one
+ * that this process knows: key=1772166907 name="arm/pose".
  *
  * May be called at any time, from any thread, also from within the callback. When it returns, the
  * former callback is not running any more (but for the call that this is made from). The callback
@@ -775,40 +1241,8 @@ int neocortex_site_is_alive(const struct neocortex_lock_site *site,
  * # Safety
  * `log` is NULL or may be called with `ctx` from any thread until it is replaced.
  */
-void neocortex_set_log(void (*log)(void *ctx, int level, const char *message), void *ctx);
-
-/**
- * What a status means, in a few words. Never NULL, whatever the number; static.
- */
-const char *neocortex_strerror(int status);
-
-/**
- * The status of this thread's last failure; NEOCORTEX_OK if none of its calls ever failed. Success
- * does not clear it.
- */
-neocortex_status neocortex_last_status(void);
-
-/**
- * The system's error number (errno) of this thread's last failure, 0 if it had none.
- */
-int neocortex_last_os_error(void);
-
-/**
- * What a lock's callback returned, if that was this thread's last failure; else 0.
- */
-int neocortex_last_custom(void);
-
-/**
- * This thread's last failure in words: what was tried, on which key, what the system answered, what
- * to do next. Never NULL; empty if none of its calls ever failed. Valid until the thread's next
- * failure or its end; success does not clear it.
- */
-const char *neocortex_last_message(void);
-
-/**
- * The version of the library that is running, as "MAJOR.MINOR.PATCH"; static.
- */
-const char *neocortex_version(void);
+void neocortex_set_log(void (*log)(void *ctx, int level, const char *message),
+                       void *ctx);
 
 #ifdef __cplusplus
 }  // extern "C"

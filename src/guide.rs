@@ -1,23 +1,35 @@
-//! The guide: what to know before the first program, and where it stands.
+//! The guide: what to know before the first program, and in which chapter it is.
 //!
 //! | chapter | answers |
 //! |---|---|
 //! | [`concepts`] | what a cortex is, what the words mean, which layout |
+//! | [`names`] | names, who creates and who removes, what to do after a crash, schemas |
 //! | [`locks`] | which lock |
+//! | [`values`] | no commit twice, frames filled in place, waits and signals, memory that is there |
+//! | [`logs`] | every commit in order, or the newest: logs, queues, frames |
 //! | [`crashes`] | what is left when a process dies, and what a program does about it |
-//! | [`containers`] | who shares with whom |
-//! | [`permissions`] | who may do what |
-//! | [`platforms`] | how much, and where |
+//! | [`containers`] | which processes can share a cortex |
+//! | [`permissions`] | which users may do what |
+//! | [`platforms`] | limits of each system, and where neocortex runs |
 //! | [`migration`] | coming from neocortex 3.0.3, Boost.Interprocess, `shmget` |
 //!
-//! There is nothing but documentation here. The same texts are in the source, in `docs/guide`; their programs
-//! run as documentation tests. Programs to start from: `examples`, `examples-c`, `examples-python`.
+//! This module holds documentation only. The same texts are in the source, in `docs/guide`; their programs run as
+//! documentation tests. Programs to start from: `examples`, `examples-c`, `examples-python`.
 
 #[doc = include_str!("../docs/guide/concepts.md")]
 pub mod concepts {}
 
+#[doc = include_str!("../docs/guide/names.md")]
+pub mod names {}
+
 #[doc = include_str!("../docs/guide/locks.md")]
 pub mod locks {}
+
+#[doc = include_str!("../docs/guide/values.md")]
+pub mod values {}
+
+#[doc = include_str!("../docs/guide/logs.md")]
+pub mod logs {}
 
 #[doc = include_str!("../docs/guide/crashes.md")]
 pub mod crashes {}

@@ -1,7 +1,7 @@
-//! A value that several processes share, on any UNIX. Name it with an `i32` key, read it, write it.
+//! A value that several processes share, on any UNIX. Give it an `i32` key or a name, read it, write it.
 //!
-//! It is System V shared memory underneath; a lock travels with it; a process may be killed at any
-//! instruction and nobody else hangs, sees half a value, or loses the last one that was committed.
+//! Underneath is System V shared memory, and the segment holds the lock too. A process may be killed at any
+//! instruction: no other process hangs, sees half a value, or loses the last one that was committed.
 //!
 //! ```
 //! # // Both programs use key 123, and documentation tests run at the same time.
@@ -29,15 +29,16 @@
 //! let cortex = CortexBuilder::new(42.0).key(123).with_lock::<Semaphore>(&settings).unwrap();
 //! ```
 //!
-//! [`guide`] explains the concepts, how to choose a lock, what a crash leaves, containers, permissions, limits, and
-//! how to come from elsewhere. To look up: [`Cortex`] for typed values, [`Segment`] for bytes, [`Observer`] to look on
-//! without taking part, [`CortexSync`] for a lock of your own, [`inspect`] for what lies around.
+//! [`guide`] explains the concepts, how to choose a lock, what a crash leaves, containers, permissions, limits, and how
+//! to migrate from another library. The main types are [`Cortex`] for typed values, [`Segment`] for bytes, [`Observer`]
+//! for reading without taking part, [`CortexSync`] for a lock of your own, and the module [`inspect`] for the cortexes
+//! that exist on this machine.
 #![cfg_attr(
     not(feature = "semaphore"),
     doc = "",
     doc = " [`guide`]: https://docs.rs/neocortex/4/neocortex/guide/index.html"
 )]
-// Under `--cfg loom` some items have no user.
+// Under `--cfg loom` some items are not used.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[cfg(not(unix))]
@@ -45,67 +46,62 @@ compile_error!("neocortex needs System V shared memory and semaphores: a UNIX-li
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("neocortex needs 64-bit atomic operations");
 
-mod advice;
+mod error;
+mod protocol;
+mod sys;
+
+// Under `--cfg loom` only the algorithms of `protocol` are built, on the model checker's atomics.
 #[cfg(not(loom))]
-mod builder;
-mod commit;
+mod attachment;
 #[cfg(not(loom))]
 mod copy;
-#[cfg(not(loom))]
-mod cortex;
-mod error;
-mod format;
 #[cfg(all(feature = "semaphore", not(loom)))]
 pub mod guide;
 #[cfg(not(loom))]
 pub mod inspect;
-mod lifecycle;
 #[cfg(not(loom))]
-mod lock_site;
-mod membership;
-#[cfg(loom)]
-mod models;
+mod key;
 #[cfg(not(loom))]
-mod observer;
-mod participants;
-#[cfg(not(loom))]
+mod locks;
 mod permission;
-mod primitive;
 #[cfg(not(loom))]
 mod segment;
-mod signal;
 #[cfg(not(loom))]
-mod site;
-#[cfg(not(loom))]
-mod sync;
-// Under `--cfg loom` the algorithms alone, on the model checker's atomics.
-#[cfg(loom)]
-mod sync {
-    pub(crate) mod owner;
-    pub(crate) mod shared;
-}
-mod sys;
-#[cfg(not(loom))]
-mod view;
+mod typed;
 
 #[cfg(all(feature = "capi", not(loom)))]
 pub mod capi;
 
-#[cfg(not(loom))]
-pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
-#[cfg(not(loom))]
-pub use cortex::Cortex;
+/// The crate whose traits `Shared` implements and a [`Cortex`] requires of its type: they say which types are plain
+/// data.
+pub use bytemuck;
+#[cfg(all(feature = "derive", not(loom)))]
+pub use neocortex_derive::Shared;
+
+#[doc(hidden)]
+pub use error::surface::Surface;
 pub use error::{CortexError, CortexResult, Leftover, SystemError};
 #[cfg(not(loom))]
-pub use observer::{Observer, SegmentObserver};
+pub use key::{key_of, Key};
+#[cfg(not(loom))]
+pub use locks::*;
 #[cfg(not(loom))]
 pub use permission::Permission;
+pub use protocol::name::schema_of;
 #[cfg(not(loom))]
-pub use segment::{ReadGuard, Segment, SegmentOptions, WriteGuard};
+pub use segment::SegmentObserver;
 #[cfg(not(loom))]
-pub use sync::{Access, CortexSync, LockSite, Participants, RwLock, SeqLock, Wait};
-#[cfg(all(feature = "semaphore", not(loom)))]
-pub use sync::{Semaphore, SemaphorePermission, SemaphoreSettings};
+pub use segment::{Batch, Followed, SegmentFollower};
+#[cfg(not(loom))]
+pub use segment::{HugePages, ReadGuard, Segment, SegmentOptions, WriteGuard};
+#[cfg(not(loom))]
+pub use typed::Cortex;
+#[cfg(not(loom))]
+pub use typed::Follower;
+#[cfg(not(loom))]
+pub use typed::Observer;
+#[cfg(not(loom))]
+pub use typed::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
 
 /// The programs in README, as documentation tests.
 #[cfg(doctest)]

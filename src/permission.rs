@@ -22,6 +22,29 @@ pub enum Permission {
     Custom(u32),
 }
 
+/// The user and the group that a cortex is given; `None` leaves the creator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Owner {
+    pub(crate) user: Option<u32>,
+    pub(crate) group: Option<u32>,
+}
+
+impl Owner {
+    /// As in `chown(2)`, the number that no user has leaves it as it is.
+    pub(crate) fn new(user: Option<u32>, group: Option<u32>) -> Self {
+        let known = |&id: &u32| id != u32::MAX;
+        Self {
+            user: user.filter(known),
+            group: group.filter(known),
+        }
+    }
+
+    /// Whether there is anything to change.
+    pub(crate) fn is_given(self) -> bool {
+        self != Self::default()
+    }
+}
+
 impl Permission {
     /// The permission bits.
     pub fn mode(self) -> u32 {

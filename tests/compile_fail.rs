@@ -14,7 +14,7 @@ struct Case {
     good: &'static str,
     /// What stands there, and must not.
     bad: &'static str,
-    /// The error that this must be.
+    /// The error that this must be; `null` for one of lifetimes, which have no code.
     code: &'static str,
 }
 
@@ -179,9 +179,9 @@ const CASES: &[Case] = &[
                 const NAME: &'static str = \"mine\";
                 fn new(_: LockSite<'_>, _: Option<&()>) -> CortexResult<Self> { Ok(Self) }
                 fn attach(_: LockSite<'_>) -> CortexResult<Self> { Ok(Self) }
-                fn read_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
-                fn write_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
-                fn release(&self, _: Access) -> CortexResult<()> { Ok(()) }
+                unsafe fn read_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+                unsafe fn write_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+                unsafe fn release(&self, _: Access) -> CortexResult<()> { Ok(()) }
                 fn force_ownership(&mut self) {}
             }
             fn main() {}",
@@ -189,7 +189,84 @@ const CASES: &[Case] = &[
         bad: "",
         code: "E0200",
     },
+    // To take, release or settle a lock is unsafe, with every lock and through every handle.
+    Case { name: "take_to_write", program: LOCK, good: "unsafe { lock.write_lock(Wait::Never) }.unwrap()", bad: "lock.write_lock(Wait::Never).unwrap()", code: "E0133" },
+    Case { name: "take_to_read", program: LOCK, good: "unsafe { lock.read_lock(Wait::Never) }.unwrap()", bad: "lock.read_lock(Wait::Never).unwrap()", code: "E0133" },
+    Case { name: "release", program: LOCK, good: "unsafe { lock.release(Access::Write) }.unwrap()", bad: "lock.release(Access::Write).unwrap()", code: "E0133" },
+    Case { name: "settle", program: LOCK, good: "unsafe { RwLock::settle(NonNull::<u64>::dangling().cast(), 0) }", bad: "RwLock::settle(NonNull::<u64>::dangling().cast(), 0)", code: "E0133" },
+    // What the crate alone calls is not to be called, even in unsafe code: there is no argument for it.
+    Case { name: "read_fast", program: LOCK, good: "let _ = lock", bad: "unsafe { lock.try_read_fast(u32::MAX) }", code: "E0061" },
+    Case { name: "write_fast", program: LOCK, good: "let _ = lock", bad: "unsafe { lock.try_write_fast(u32::MAX, ()) }", code: "E0308" },
+    Case { name: "release_read", program: LOCK, good: "let _ = lock", bad: "unsafe { lock.release_read(7) }", code: "E0061" },
+    Case { name: "optimistic", program: LOCK, good: "let _ = lock", bad: "let _ = lock.is_optimistic()", code: "E0061" },
+    Case { name: "seal", program: LOCK, good: "let _ = lock", bad: "let _: neocortex::sync::sealed::Seal", code: "E0433" },
+    // Nor to be replaced by a lock of another crate.
+    Case { name: "own_fast_path", program: OWN_LOCK, good: "", bad: "unsafe fn try_write_fast(&self, _: u32, _: ()) -> bool { true }", code: "E0053" },
+    Case { name: "own_any_path", program: OWN_LOCK, good: "", bad: "unsafe fn try_read_fast<S>(&self, _: u32, _: S) -> bool { true }", code: "E0049" },
+    Case { name: "own_fence", program: OWN_LOCK, good: "", bad: "const RELEASE_IS_FENCE: bool = true;", code: "E0326" },
+    Case { name: "own_disown", program: OWN_LOCK, good: "", bad: "fn disown(&mut self) {}", code: "E0050" },
+    // A lock's place in a segment comes from the segment alone, and a segment's lock stays there.
+    Case { name: "forge_site", program: "
+            fn keep(site: neocortex::LockSite<'_>) { let neocortex::LockSite { $ } = site; }
+            fn main() { let _ = keep; }", good: "..", bad: "attachment, ..", code: "E0451" },
+    Case { name: "keep_site", program: "
+            fn keep<'a>(site: neocortex::LockSite<'a>) -> neocortex::LockSite<'$> { site }
+            fn main() { let _ = keep; }", good: "a", bad: "static", code: "null" },
+    Case { name: "lock_exclusively", program: "
+            use neocortex::{Segment, SeqLock};
+            fn main() {
+                let segment: Segment = Segment::attach(5, 0).unwrap();
+                let _: &$ SeqLock = segment.lock();
+            }", good: "", bad: "mut", code: "E0308" },
+    // A guard is one: it cannot be doubled, nor shared with a thread that could see it end.
+    Case { name: "clone_read_guard", program: GUARD, good: "let _ = guard.clone()", bad: "drop(cortex.read_guard().unwrap().clone().end())", code: "E0599" },
+    Case { name: "share_read_guard", program: GUARD, good: "share(&*guard)", bad: "share(&guard)", code: "E0277" },
+    Case { name: "share_write_guard", program: GUARD, good: "share(&*cortex.write_guard().unwrap())", bad: "share(&cortex.write_guard().unwrap())", code: "E0277" },
+    Case { name: "commit_twice", program: GUARD, good: "let next = cortex.write_guard().unwrap(); next.commit().unwrap()", bad: "let next = cortex.write_guard().unwrap(); next.commit().unwrap(); next.commit().unwrap()", code: "E0382" },
+    // What a guard shows is plain data, of a type that this crate can vouch for.
+    Case { name: "own_payload", program: "$ fn main() {}", good: "", bad: "struct Mine; unsafe impl neocortex::segment::Payload for Mine {}", code: "E0603" },
 ];
+
+/// Does `$` with a segment's lock.
+const LOCK: &str = "
+    #![allow(unused)]
+    use neocortex::{Access, CortexSync, RwLock, Segment, Wait};
+    use std::ptr::NonNull;
+    fn main() {
+        let segment: Segment<RwLock> = Segment::attach(5, 0).unwrap();
+        let lock = segment.lock();
+        $;
+    }
+";
+
+/// A lock of one's own with `$` in it.
+const OWN_LOCK: &str = "
+    use neocortex::*;
+    struct Mine;
+    unsafe impl CortexSync for Mine {
+        type Settings = ();
+        const NAME: &'static str = \"mine\";
+        fn new(_: LockSite<'_>, _: Option<&()>) -> CortexResult<Self> { Ok(Self) }
+        fn attach(_: LockSite<'_>) -> CortexResult<Self> { Ok(Self) }
+        unsafe fn read_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+        unsafe fn write_lock(&self, _: Wait) -> CortexResult<()> { Ok(()) }
+        unsafe fn release(&self, _: Access) -> CortexResult<()> { Ok(()) }
+        fn force_ownership(&mut self) {}
+        $
+    }
+    fn main() {}
+";
+
+/// Does `$` beside a read guard.
+const GUARD: &str = "
+    #![allow(unused)]
+    fn share<T: Sync>(_: &T) {}
+    fn main() {
+        let cortex = neocortex::CortexBuilder::new(1.0).key(5).create().unwrap();
+        let guard = cortex.read_guard().unwrap();
+        $;
+    }
+";
 
 fn write(path: &Path, text: &str) {
     // Left alone where it is the same, so that cargo checks nothing twice.

@@ -5,9 +5,10 @@
 
 #![cfg(not(neocortex_lean))]
 
-mod c_build;
+#[path = "c/compile.rs"]
+mod compile;
 
-use c_build::{assert_succeeded, build, library, program, root};
+use compile::{assert_succeeded, build, library, program, root};
 use neocortex::CortexBuilder;
 use std::path::PathBuf;
 use std::process::Command;
@@ -78,6 +79,11 @@ fn jobs_are_given_out_once_though_a_worker_is_killed() {
 }
 
 #[test]
+fn log_keeps_every_event_of_writers_that_are_killed() {
+    rust("log");
+}
+
+#[test]
 fn supervisor_that_kills_its_workers_loses_nothing() {
     rust("supervisor");
 }
@@ -93,15 +99,19 @@ fn rust_example(name: &str) -> Command {
 }
 
 fn python(arguments: &[&str]) -> String {
+    run_python("examples-python/cortex.py", arguments)
+}
+
+fn run_python(file: &str, arguments: &[&str]) -> String {
     let library = library().join(format!("libneocortex{}", std::env::consts::DLL_SUFFIX));
     let output = Command::new("python3")
-        .arg(root().join("examples-python/cortex.py"))
+        .arg(root().join(file))
         .args(arguments)
         .env("NEOCORTEX_LIBRARY", library)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("python3 (`sh .ci/packages python3` installs it)");
-    assert_succeeded("cortex.py", &output);
+    assert_succeeded(&format!("{file} {arguments:?}"), &output);
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -124,6 +134,45 @@ fn python_and_rust_share_a_value() {
     python(&["write", &key, "-3.25"]);
     assert_eq!(cortex.read().expect("a value"), [(-3.25_f64).to_bits(), 8]);
     assert_eq!(cortex.version(), 1);
+}
+
+/// Each in `tests/python/promises.py`.
+macro_rules! python_promises {
+    ($($name:ident)*) => {
+        mod python_example {
+            $(
+                #[test]
+                fn $name() {
+                    let _turn = super::TURN.lock();
+                    super::run_python("tests/python/promises.py", &[stringify!($name)]);
+                }
+            )*
+        }
+    };
+}
+
+python_promises! {
+    ctrl_c_ends_a_wait
+    ctrl_c_ends_waiting_for_the_lock
+    a_handle_can_be_sent_to_a_spawned_process
+    an_array_can_be_sent_too
+    forgotten_handles_are_closed
+    what_is_not_closed_is_removed_at_the_end
+    an_interrupt_at_any_instruction_of_an_update_releases_the_guard
+    ctrl_c_ends_a_change_and_rolls_it_back
+    updates_of_threads_exclude_one_another
+    messages_are_in_the_words_of_python
+    keys_and_schemas_are_those_of_every_language
+    what_is_no_name_is_refused_with_the_rule
+    a_name_finds_its_own_cortex_and_no_other
+    exactly_one_of_many_that_start_at_once_creates
+    what_a_killed_owner_left_is_opened_and_taken_over
+    who_comes_first_waits_for_the_creator
+    ctrl_c_ends_waiting_for_the_creator
+    no_commit_is_followed_twice
+    what_is_overwritten_starts_from_nothing_and_is_whole
+    a_handler_that_does_not_raise_ends_a_wait_that_is_interruptible
+    memory_can_be_there_from_the_start
 }
 
 /// README's first command, with the library just built.

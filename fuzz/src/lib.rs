@@ -7,9 +7,27 @@ use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
 
-/// Where the header's fields stand (`src/format.rs`), with their width. An edit aims at one of them as often as
+/// The names of the built-in locks.
+pub const LOCKS: [&str; neocortex::built_in_locks!(names).len()] = *neocortex::built_in_locks!(names);
+
+/// Calls a function that is generic over the lock with the built-in lock of this number, below the length of [`LOCKS`].
+#[macro_export]
+macro_rules! with_lock {
+    ($number:expr, $function:ident($($argument:expr),* $(,)?)) => {
+        neocortex::with_built_in_lock!(
+            $crate::LOCKS[usize::from($number)],
+            Lock => $function::<Lock>($($argument),*),
+            _ => unreachable!("it is in the table"),
+        )
+    };
+}
+
+/// How many built-in locks there are, for a choice that one byte makes.
+pub const COUNT: u8 = LOCKS.len() as u8;
+
+/// Where the header's fields stand (`src/protocol/format.rs`), with their width. An edit aims at one of them as often as
 /// anywhere.
-const FIELDS: [(usize, usize); 29] = [
+const FIELDS: [(usize, usize); 36] = [
     (0, 4),
     (4, 4),
     (8, 4),
@@ -31,14 +49,21 @@ const FIELDS: [(usize, usize); 29] = [
     (96, 8),
     (104, 1),
     (167, 1),
-    (256, 8),
-    (264, 8),
-    (320, 8),
-    (328, 8),
-    (384, 4),
-    (388, 4),
-    (448, 4),
-    (512, 4),
+    (168, 4),
+    (172, 4),
+    (176, 4),
+    (180, 1),
+    (435, 1),
+    (512, 8),
+    (520, 8),
+    (576, 8),
+    (584, 8),
+    (640, 4),
+    (644, 4),
+    (648, 4),
+    (704, 4),
+    (768, 4),
+    (776, 8),
 ];
 
 /// The field that names the semaphore set by key, and the one that names it by id plus one.
@@ -208,7 +233,7 @@ impl<'a> Arbitrary<'a> for Edit {
         let way = input.arbitrary::<u8>()?;
         let (offset, width) = match way % 4 {
             0 => (usize::from(input.arbitrary::<u16>()?), 1 << (way >> 4 & 3)),
-            1 => (usize::from(input.arbitrary::<u8>()?) * 4 + 256, 8),
+            1 => (usize::from(input.arbitrary::<u8>()?) * 4 + 512, 8),
             _ => FIELDS[usize::from(input.arbitrary::<u8>()?) % FIELDS.len()],
         };
         // Small numbers, numbers near the ends, and any.

@@ -10,9 +10,11 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use neocortex::{
     capi, inspect, Cortex, CortexError, CortexResult, CortexSync, Observer, RwLock, Segment, SegmentObserver,
-    SegmentOptions, Semaphore, SeqLock,
+    SegmentOptions, SeqLock,
 };
-use neocortex_fuzz::{enter_namespace, sweep, Decoy, Edit, Raw, BEACON_ID, BEACON_KEY};
+use neocortex_fuzz::{
+    enter_namespace, sweep, with_lock, Decoy, Edit, Raw, BEACON_ID, BEACON_KEY, COUNT, LOCKS,
+};
 use std::time::Duration;
 
 const KEY: i32 = 7;
@@ -51,7 +53,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
     let decoys = [Decoy::new(1001, &[0; 8]), Decoy::new(1002, &[5, 0, 1, 0, 0, 0, 0, 0, 3])];
 
     let way = input.arbitrary::<u8>()?;
-    match way % 4 {
+    match way % (COUNT + 1) {
         0 => {
             let size = 1 + usize::from(input.arbitrary::<u16>()?) % 9000;
             let raw = Raw::create(KEY, size);
@@ -62,9 +64,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
             let noise = input.len().min(600);
             raw.put(offset, input.bytes(noise)?);
         }
-        1 => leave_real::<SeqLock>(input)?,
-        2 => leave_real::<RwLock>(input)?,
-        _ => leave_real::<Semaphore>(input)?,
+        lock => with_lock!(lock - 1, leave_real(input))?,
     }
     if way & 16 != 0 {
         // The same bytes in a segment of another size.
@@ -106,24 +106,30 @@ fn run(input: &mut Unstructured) -> Result<()> {
     Ok(())
 }
 
+/// Attaches to bytes of any size or, with the last of the locks, of this one.
+fn attach_bytes<L: CortexSync>(length: usize) -> CortexResult<()> {
+    let size = if Some(&L::NAME) == LOCKS.last() { length } else { 0 };
+    Segment::<L>::attach(KEY, size).map(|segment| exercise(&segment, length))
+}
+
 /// One attempt to attach; what a refusal may not have done.
 fn attempt(raw: &Raw, way: u8, length: u8) {
     let before = raw.bytes();
     let length = usize::from(length);
-    let is_observer = way % 8 >= 6;
-    let result = match way % 8 {
-        0 => Segment::<SeqLock>::attach(KEY, 0).map(|segment| exercise(&segment, length)),
-        1 => Segment::<RwLock>::attach(KEY, 0).map(|segment| exercise(&segment, length)),
-        2 => Segment::<Semaphore>::attach(KEY, length).map(|segment| exercise(&segment, length)),
-        3 => Cortex::<u64, SeqLock>::attach(KEY).map(|cortex| {
+    // First the locks, then these five.
+    let way = way % (COUNT + 5);
+    let is_observer = way >= COUNT + 3;
+    let result = match way.checked_sub(COUNT) {
+        None => with_lock!(way, attach_bytes(length)),
+        Some(0) => Cortex::<u64, SeqLock>::attach(KEY).map(|cortex| {
             cortex.set_timeout(SHORT);
             let _ = (cortex.read(), cortex.write(9), cortex.update(|value| *value = value.wrapping_add(1)));
         }),
-        4 => Cortex::<[u8; 64], RwLock>::attach(KEY).map(|cortex| {
+        Some(1) => Cortex::<[u8; 64], RwLock>::attach(KEY).map(|cortex| {
             cortex.set_timeout(SHORT);
             let _ = (cortex.read(), cortex.write([9; 64]), cortex.try_read());
         }),
-        5 => {
+        Some(2) => {
             // Of any lock, as C programs do.
             let handle = capi::neocortex_attach(KEY, 0);
             if !handle.is_null() {
@@ -138,7 +144,7 @@ fn attempt(raw: &Raw, way: u8, length: u8) {
             }
             return;
         }
-        6 => Observer::<u64>::attach(KEY).map(|observer| {
+        Some(3) => Observer::<u64>::attach(KEY).map(|observer| {
             observer.set_timeout(SHORT);
             let _ = observer.read();
         }),

@@ -175,6 +175,15 @@ fn key(input: &mut Unstructured) -> Result<i32> {
     Ok(if way < 8 { 0 } else { KEYS[usize::from(way) % KEYS.len()] })
 }
 
+/// The table of a built-in lock.
+fn built_in(number: u8) -> *const neocortex_lock_ops {
+    macro_rules! tables {
+        ($($lock:ident $name:literal $function:ident [$($condition:meta)?])*) => { [$(neocortex::capi::$function),*] };
+    }
+    let tables = neocortex::built_in_locks!([tables]);
+    tables[usize::from(number) % tables.len()]()
+}
+
 /// Options, in memory of exactly the size they claim.
 fn options(input: &mut Unstructured) -> Result<(Vec<u8>, Option<Box<neocortex_lock_ops>>)> {
     let way = input.arbitrary::<u8>()?;
@@ -182,9 +191,7 @@ fn options(input: &mut Unstructured) -> Result<(Vec<u8>, Option<Box<neocortex_lo
     let lock = match (way & 3, &own) {
         (_, Some(own)) => &raw const **own,
         (0, _) => null(),
-        (1, _) => neocortex_lock_seqlock(),
-        (2, _) => neocortex_lock_rwlock(),
-        _ => neocortex_lock_semaphore(),
+        (lock, _) => built_in(lock - 1 + 3 * (way >> 7)),
     };
     let flags = if way & 16 != 0 { input.arbitrary::<u8>()?.into() } else { 0 };
     let size = match way >> 5 {
@@ -202,6 +209,8 @@ fn options(input: &mut Unstructured) -> Result<(Vec<u8>, Option<Box<neocortex_lo
         timeout_ns: MILLISECOND,
         lock,
         slots: if way & 32 != 0 { input.arbitrary::<u8>()?.into() } else { 0 },
+        owner_uid: u32::MAX,
+        owner_gid: if way & 64 != 0 { u32::MAX } else { 0 },
     };
     // SAFETY: plain numbers and pointers; their padding was zeroed with the rest.
     let mut bytes = unsafe {
@@ -369,7 +378,8 @@ unsafe fn call(
             41 => neocortex_set_timeout(handle, i64::from(input.arbitrary::<u16>()?)),
             42 => neocortex_interrupt(handle),
             43 => neocortex_remove(key(input)?),
-            44 => neocortex_reclaim(key(input)?),
+            // With a handle of ours open it would wait for a second, in case that we are dying.
+            44 if handles.iter().all(|open| open.is_null()) => neocortex_reclaim(key(input)?),
             45 => {
                 let (mut alive, mut limit) = (0, 0);
                 let status = neocortex_participants(handle, &mut alive, &mut limit);

@@ -4,18 +4,16 @@
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use neocortex::{CortexError, CortexSync, RwLock, Segment, SegmentObserver, SegmentOptions, Semaphore, SeqLock};
-use neocortex_fuzz::{enter_namespace, objects};
+use neocortex::{CortexError, CortexSync, RwLock, Segment, SegmentObserver, SegmentOptions};
+use neocortex_fuzz::{enter_namespace, objects, with_lock, COUNT};
 
 const KEY: i32 = 7;
 
 fuzz_target!(init: enter_namespace(), |data: &[u8]| {
     let mut input = Unstructured::new(data);
-    let _ = match input.arbitrary::<u8>().unwrap_or(0) % 4 {
-        0 => run::<SeqLock>(&mut input),
-        1 => run::<RwLock>(&mut input),
-        2 => run::<Semaphore>(&mut input),
-        _ => shape(&mut input),
+    let _ = match input.arbitrary::<u8>().unwrap_or(0) % (COUNT + 1) {
+        COUNT => shape(&mut input),
+        lock => with_lock!(lock, run(&mut input)),
     };
     assert_eq!(objects(), (vec![], vec![]), "left behind");
 });

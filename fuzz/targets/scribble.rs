@@ -8,8 +8,8 @@
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use neocortex::{CortexResult, CortexSync, RwLock, Segment, SegmentObserver, SegmentOptions, Semaphore, SeqLock};
-use neocortex_fuzz::{enter_namespace, sweep, Edit, Raw, Scribbler};
+use neocortex::{CortexResult, CortexSync, Segment, SegmentObserver, SegmentOptions};
+use neocortex_fuzz::{enter_namespace, sweep, with_lock, Edit, Raw, Scribbler, COUNT};
 use std::time::Duration;
 
 const KEY: i32 = 7;
@@ -17,11 +17,8 @@ const SHORT: Option<Duration> = Some(Duration::from_millis(1));
 
 fuzz_target!(init: enter_namespace(), |data: &[u8]| {
     let mut input = Unstructured::new(data);
-    let _ = match input.arbitrary::<u8>().unwrap_or(0) % 3 {
-        0 => run::<SeqLock>(&mut input),
-        1 => run::<RwLock>(&mut input),
-        _ => run::<Semaphore>(&mut input),
-    };
+    let lock = input.arbitrary::<u8>().unwrap_or(0) % COUNT;
+    let _ = with_lock!(lock, run(&mut input));
     sweep();
 });
 
@@ -30,7 +27,7 @@ fn run<L: CortexSync>(input: &mut Unstructured) -> Result<()> {
     let size = SIZES[usize::from(input.arbitrary::<u8>()?) % SIZES.len()];
     let options = SegmentOptions::new()
         .participants(2 + u32::from(input.arbitrary::<u8>()? % 6))
-        .slots(1 + u32::from(input.arbitrary::<u8>()? % 8))
+        .slots(1 + u32::from(input.arbitrary::<u8>()? % 20))
         .timeout(SHORT);
     let owner: Segment<L> = options.create(KEY, size).expect("a shape that can be");
     let second: CortexResult<Segment<L>> = options.attach(KEY, 0);
@@ -77,7 +74,16 @@ fn run<L: CortexSync>(input: &mut Unstructured) -> Result<()> {
             26 => {
                 let _ = (segment.participants(), segment.is_poisoned(), segment.is_removed(), segment.version());
             }
-            27 => drop(observer.read_at(offset, &mut buffer)),
+            27 if step & 64 == 0 => drop(observer.read_at(offset, &mut buffer)),
+            27 => {
+                // A position behind, at, or ahead of whatever the counters say.
+                let since = segment.version().wrapping_add(offset as u64).wrapping_sub(128);
+                let mut values = vec![0; size * 3];
+                for mut follower in [segment.follow(since), observer.follow(since)] {
+                    let _ = (follower.next_many(&mut values), follower.try_next(&mut values[..size]));
+                    let _ = follower.next(&mut values[..size], SHORT);
+                }
+            }
             28 => {
                 let _ = (observer.participants(), observer.wait_changed(offset as u64, SHORT));
             }

@@ -1,5 +1,6 @@
 //! A second process: this program again, with a role.
 
+use neocortex::Cortex;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -92,5 +93,16 @@ pub fn affinity() -> libc::cpu_set_t {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set);
         set
+    }
+}
+
+/// The version that follows `since`, by looking all the time.
+pub fn spin_until_changed(cortex: &Cortex<f64>, since: u64) -> u64 {
+    loop {
+        let version = cortex.version();
+        if version != since {
+            return version;
+        }
+        std::hint::spin_loop();
     }
 }

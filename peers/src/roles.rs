@@ -1,7 +1,7 @@
 //! What this program does when it is somebody's second process.
 
 use crate::c::{self, Api};
-use crate::helper::{pin, serve};
+use crate::helper::{pin, serve, spin_until_changed};
 use crate::place::{Place, Signals};
 use crate::work::PROCESSORS;
 use neocortex::{Cortex, Segment, SeqLock};
@@ -69,17 +69,6 @@ fn pong(there: i32, back: i32, thought: Option<u64>, is_read: bool) {
         }
         "done".to_owned()
     });
-}
-
-/// The version that follows `since`, by looking all the time.
-pub fn spin_until_changed(cortex: &Cortex<f64>, since: u64) -> u64 {
-    loop {
-        let version = cortex.version();
-        if version != since {
-            return version;
-        }
-        std::hint::spin_loop();
-    }
 }
 
 fn pong_c(there: i32, back: i32, thought: u64) {

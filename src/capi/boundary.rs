@@ -1,10 +1,12 @@
-//! The line between C and Rust: NULL, panics, failures.
+//! The boundary between C and Rust: checks for NULL, stops panics, keeps failures.
 
-use super::status::{keep, neocortex_status, record, NEOCORTEX_ERR_PANIC, NEOCORTEX_OK};
-use crate::error::{CortexError, CortexResult};
+use super::failure::{keep, record};
+use super::status::{neocortex_status, NEOCORTEX_ERR_PANIC, NEOCORTEX_OK};
+use crate::error::{Cause, CortexResult, Told};
+use std::ffi::{c_char, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Runs a call: a failure is kept for the thread, a panic does not cross.
+/// Runs a call and returns its status. A failure is kept for the thread; a panic becomes a status.
 #[inline]
 pub(super) fn enter(call: impl FnOnce() -> CortexResult<()>) -> neocortex_status {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -14,7 +16,7 @@ pub(super) fn enter(call: impl FnOnce() -> CortexResult<()>) -> neocortex_status
     }
 }
 
-/// Runs a call that returns something else than a status: `default` stands for a failure.
+/// Runs a call that returns something else than a status, and returns `default` if it fails.
 #[inline]
 pub(super) fn enter_for<R>(default: R, call: impl FnOnce() -> CortexResult<R>) -> R {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -50,19 +52,29 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> neocortex_status {
     NEOCORTEX_ERR_PANIC
 }
 
-/// What a pointer points to, unless it is NULL.
+/// Returns what a pointer points to, unless it is NULL.
 ///
 /// # Safety
 /// NULL, or valid for reads for `'a`, aligned and initialised.
 #[inline]
 pub(super) unsafe fn borrow<'a, T>(pointer: *const T, name: &str) -> CortexResult<&'a T> {
     // SAFETY: the caller's promise.
-    unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
+    unsafe { pointer.as_ref() }.ok_or_else(|| null(name).on_no_key())
+}
+
+/// Returns what a string pointer points to, unless it is NULL.
+///
+/// # Safety
+/// NULL, or a string that lives for `'a`.
+pub(super) unsafe fn borrow_text<'a>(text: *const c_char, name: &str) -> CortexResult<&'a CStr> {
+    check_not_null(text, name).on_no_key()?;
+    // SAFETY: not NULL, and the caller's promise.
+    Ok(unsafe { CStr::from_ptr(text) })
 }
 
 /// Refuses a NULL.
 #[inline]
-pub(super) fn check_not_null<T>(pointer: *const T, name: &str) -> CortexResult<()> {
+pub(super) fn check_not_null<T>(pointer: *const T, name: &str) -> Result<(), Cause> {
     if pointer.is_null() {
         return Err(null(name));
     }
@@ -70,13 +82,17 @@ pub(super) fn check_not_null<T>(pointer: *const T, name: &str) -> CortexResult<(
 }
 
 #[cold]
-pub(super) fn null(name: &str) -> CortexError {
-    CortexError::invalid(0, format!("{name} is NULL"))
+fn null(name: &str) -> Cause {
+    let why = match name {
+        "segment" => "The call that was to make it has failed, or it was closed",
+        _ => "Pass a pointer to it",
+    };
+    Cause::invalid(format!("{name} is NULL. {why}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::{neocortex_last_message, neocortex_last_status};
+    use super::super::failure::{neocortex_last_message, neocortex_last_status};
     use super::*;
     use std::ffi::CStr;
 

@@ -2,21 +2,27 @@
 
 use super::any_lock::AnyLock;
 use super::boundary::{check_not_null, enter};
-use super::handle::{handle, neocortex_segment};
+use super::open_handle::{handle, neocortex_segment};
+use super::rollback::retrying;
 use super::status::{neocortex_status, NEOCORTEX_OK};
+use super::times::limit;
+use crate::error::{CortexResult, Told};
+use crate::segment::Limit;
 use std::ffi::c_void;
 
 /// Copies the first length bytes of the last committed value into buffer.
 ///
 /// buffer  at least length bytes. length: up to the segment's size; 0 does nothing.
 ///
-/// All bytes are of one commit. With the default lock this stores nothing and waits for nobody. May be
+/// All bytes are of one commit. With the default lock this stores nothing and does not wait. May be
 /// called by any thread and in a forked child. Fails with NEOCORTEX_ERR_TIMEOUT, _INTERRUPTED,
 /// _POISONED, _INVALID_ARGUMENT, or what the lock fails with.
 ///
 /// On failure the buffer is as it was, with one exception: with the default lock and two slots or more, a
 /// read that writers overtook has written to it, and if it fails after that (_TIMEOUT, _INTERRUPTED, _REMOVED,
 /// a system call) its contents are unspecified. Writers that keep to the protocol make way, and it succeeds.
+/// In the in-place layout, with a lock made of callbacks, and through an observer, the value is copied by way of as much
+/// memory again. Fails with NEOCORTEX_ERR_CLEAN_SYSTEM (ENOMEM) where there is none.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle, `buffer` is NULL or valid for `length` bytes.
@@ -27,11 +33,11 @@ pub unsafe extern "C" fn neocortex_read(
     length: usize,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    unsafe { read(segment, 0, buffer, length) }
+    unsafe { read(segment, 0, buffer, length, Limit::Handle) }
 }
 
-/// Copies length bytes from offset on. As neocortex_read; NEOCORTEX_ERR_INVALID_ARGUMENT where they reach
-/// beyond the segment.
+/// Copies length bytes from offset on. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment;
+/// otherwise as neocortex_read.
 ///
 /// # Safety
 /// As for neocortex_read.
@@ -43,7 +49,28 @@ pub unsafe extern "C" fn neocortex_read_at(
     length: usize,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    unsafe { read(segment, offset, buffer, length) }
+    unsafe { read(segment, offset, buffer, length, Limit::Handle) }
+}
+
+/// neocortex_read_at with a time-out of this call alone, whatever the handle's is.
+///
+/// timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+///
+/// Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+/// where it would have to wait; otherwise as neocortex_read_at.
+///
+/// # Safety
+/// As for neocortex_read.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_read_for(
+    segment: *mut neocortex_segment,
+    offset: usize,
+    buffer: *mut c_void,
+    length: usize,
+    timeout_ns: i64,
+) -> neocortex_status {
+    // SAFETY: the caller's promise.
+    unsafe { read(segment, offset, buffer, length, limit(timeout_ns)) }
 }
 
 /// # Safety
@@ -54,9 +81,10 @@ unsafe fn read(
     offset: usize,
     buffer: *mut c_void,
     length: usize,
+    limit: Limit,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::full_at_once);
+    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::try_full);
     if let (Some(full), false) = (full, buffer.is_null()) {
         // SAFETY: not NULL, and the caller's promise.
         if unsafe { full.load_word_at_once(offset, buffer.cast(), length) } {
@@ -64,7 +92,7 @@ unsafe fn read(
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { read_any(segment, offset, buffer, length) }
+    unsafe { read_any(segment, offset, buffer, length, limit) }
 }
 
 /// # Safety
@@ -75,6 +103,7 @@ unsafe fn read_any(
     offset: usize,
     buffer: *mut c_void,
     length: usize,
+    limit: Limit,
 ) -> neocortex_status {
     enter(|| {
         // SAFETY: the caller's promise.
@@ -82,15 +111,62 @@ unsafe fn read_any(
         if length == 0 {
             return Ok(());
         }
-        check_not_null(buffer, "buffer")?;
-        segment.check_length(length)?;
-        // SAFETY: the caller's promise; not longer than the segment, and so than any slice may be.
-        let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
-        segment.read(offset, buffer)
+        // SAFETY: the caller's promise.
+        unsafe { read_into(segment, offset, buffer, length, limit) }.map(drop)
     })
 }
 
-/// Replaces the first length bytes by data, in one commit: nobody sees a part of it, and a process that
+/// Copies bytes of one commit, and returns which.
+///
+/// # Safety
+/// `buffer` is NULL or valid for `length` bytes.
+unsafe fn read_into(
+    segment: &neocortex_segment,
+    offset: usize,
+    buffer: *mut c_void,
+    length: usize,
+    limit: Limit,
+) -> CortexResult<u64> {
+    check_not_null(buffer, "buffer").on(segment.key())?;
+    segment.check_length(length)?;
+    // SAFETY: not NULL, and the caller's promise; not longer than the segment, and so than any slice may be.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
+    retrying(segment, || segment.read(offset, buffer, limit))
+}
+
+/// Does the same as neocortex_read, and tells of which commit the bytes are.
+///
+/// buffer   at least length bytes. length: up to the segment's size; with 0 only the version is told.
+/// version  how many writes were committed when this one was the last; written on success only.
+///
+/// For a loop that waits for change: give neocortex_wait this version next, and no commit is worked on twice.
+/// (neocortex_commit_count before or after a read may be of another commit.) Fails as neocortex_read.
+///
+/// # Safety
+/// As for neocortex_read; `version` is NULL or valid for a number.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_read_versioned(
+    segment: *mut neocortex_segment,
+    buffer: *mut c_void,
+    length: usize,
+    version: *mut u64,
+) -> neocortex_status {
+    enter(|| {
+        // SAFETY: the caller's promise.
+        let segment = unsafe { handle(segment) }?;
+        check_not_null(version, "version").on(segment.key())?;
+        let found = match length {
+            0 => retrying(segment, || segment.read(0, &mut [], Limit::Handle)),
+            // SAFETY: the caller's promise.
+            _ => unsafe { read_into(segment, 0, buffer, length, Limit::Handle) },
+        }?;
+        // SAFETY: not NULL, and the caller's promise.
+        unsafe { version.write(found) };
+        Ok(())
+    })
+}
+
+/// Replaces the first length bytes by data, in one commit: no process sees a part of it, and one that
 /// dies in here leaves the value before.
 ///
 /// data  at least length bytes. length: up to the segment's size; 0 does nothing.
@@ -108,11 +184,11 @@ pub unsafe extern "C" fn neocortex_write(
     length: usize,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    unsafe { write(segment, 0, data, length) }
+    unsafe { write(segment, 0, data, length, Limit::Handle) }
 }
 
-/// Replaces length bytes from offset on, in one commit. Costs what it changes. As neocortex_write;
-/// NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment.
+/// Replaces length bytes from offset on, in one commit. Its cost depends on how many bytes it changes. Fails with
+/// NEOCORTEX_ERR_INVALID_ARGUMENT where they reach beyond the segment; otherwise as neocortex_write.
 ///
 /// # Safety
 /// As for neocortex_write.
@@ -124,7 +200,28 @@ pub unsafe extern "C" fn neocortex_write_at(
     length: usize,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    unsafe { write(segment, offset, data, length) }
+    unsafe { write(segment, offset, data, length, Limit::Handle) }
+}
+
+/// neocortex_write_at with a time-out of this call alone, whatever the handle's is.
+///
+/// timeout_ns  NEOCORTEX_FOREVER (any negative number), NEOCORTEX_TRY, or nanoseconds.
+///
+/// Changes nothing that other threads see. Fails with NEOCORTEX_ERR_TIMEOUT when the time is over, and with NEOCORTEX_TRY
+/// where it would have to wait: nothing was written then. Otherwise as neocortex_write_at.
+///
+/// # Safety
+/// As for neocortex_write.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_write_for(
+    segment: *mut neocortex_segment,
+    offset: usize,
+    data: *const c_void,
+    length: usize,
+    timeout_ns: i64,
+) -> neocortex_status {
+    // SAFETY: the caller's promise.
+    unsafe { write(segment, offset, data, length, limit(timeout_ns)) }
 }
 
 /// # Safety
@@ -135,9 +232,10 @@ unsafe fn write(
     offset: usize,
     data: *const c_void,
     length: usize,
+    limit: Limit,
 ) -> neocortex_status {
     // SAFETY: the caller's promise.
-    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::full_at_once);
+    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::try_full);
     if let (Some(full), false) = (full, data.is_null()) {
         if let AnyLock::SeqLock(lock) = full.lock() {
             // SAFETY: not NULL, and the caller's promise.
@@ -147,7 +245,7 @@ unsafe fn write(
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { write_any(segment, offset, data, length) }
+    unsafe { write_any(segment, offset, data, length, limit) }
 }
 
 /// # Safety
@@ -158,6 +256,7 @@ unsafe fn write_any(
     offset: usize,
     data: *const c_void,
     length: usize,
+    limit: Limit,
 ) -> neocortex_status {
     enter(|| {
         // SAFETY: the caller's promise.
@@ -165,11 +264,11 @@ unsafe fn write_any(
         if length == 0 {
             return Ok(());
         }
-        check_not_null(data, "data")?;
+        check_not_null(data, "data").on(segment.key())?;
         let full = segment.full("write")?;
         segment.check_length(length)?;
         // SAFETY: the caller's promise; not longer than the segment, and so than any slice may be.
         let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
-        full.write_at(offset, data)
+        retrying(segment, || full.write_at_within(offset, data, limit))
     })
 }

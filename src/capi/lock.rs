@@ -2,15 +2,11 @@
 
 use super::boundary::{borrow, enter_for};
 use super::versioned::{size_up_to, Versioned};
-use crate::lock_site::Participants;
-use crate::sync::{CortexSync, RwLock, Semaphore, SeqLock};
+use crate::locks::site::Participants;
+use crate::locks::CortexSync;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr::NonNull;
 
-/// Wait for ever. Any negative number of nanoseconds means the same.
-pub const NEOCORTEX_FOREVER: i64 = -1;
-/// Do not wait.
-pub const NEOCORTEX_TRY: i64 = 0;
 /// What a lock's read_lock or write_lock returns when its time is over.
 pub const NEOCORTEX_LOCK_TIMED_OUT: c_int = -9;
 /// The lock was taken for reading.
@@ -37,7 +33,7 @@ pub struct neocortex_lock_site {
 pub struct neocortex_lock_ops {
     /// sizeof(neocortex_lock_ops).
     pub struct_size: usize,
-    /// 1 to 63 bytes; stored in the segment and compared when somebody attaches.
+    /// 1 to 63 bytes; stored in the segment, and compared when a process attaches.
     pub name: *const c_char,
     /// How many bytes the lock keeps in the segment: zeroed before create, aligned to 64.
     pub shared_size: usize,
@@ -73,7 +69,7 @@ pub struct neocortex_lock_ops {
     pub destroy: Option<unsafe extern "C" fn(lock: *mut c_void, owner: c_int)>,
 }
 
-// SAFETY: the pointers in a table are the caller's, who promises (neocortex_lock_ops) that they may
+// SAFETY: the pointers in a table are the caller's, and the caller promises (neocortex_lock_ops) that they may
 // be used from any thread.
 unsafe impl Send for neocortex_lock_ops {}
 // SAFETY: as above; the library never changes a table.
@@ -85,10 +81,27 @@ unsafe impl Versioned for neocortex_lock_ops {
         size_up_to::<Self>(std::mem::offset_of!(Self, destroy) + size_of::<fn()>());
 }
 
-/// The addresses by which a built-in table is known again, also when it was copied.
-static MARKS: [u8; 3] = [0; 3];
+/// Makes the list of names and sizes from the table of the built-in locks ([`crate::locks`]).
+macro_rules! built_in {
+    ($($lock:ident $name:literal $function:ident [$($condition:meta)?])*) => {
+        /// The names of the built-in locks, and how many bytes each keeps in the segment.
+        pub(super) const BUILT_IN: &[(&CStr, usize)] = &[
+            $((c_name(concat!($name, "\0")), <crate::$lock as CortexSync>::SHARED_SIZE)),*
+        ];
+    };
+}
 
-pub(super) const BUILT_IN: [&CStr; 3] = [c"seqlock", c"rwlock", c"semaphore"];
+crate::built_in_locks!([built_in]);
+
+const fn c_name(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a name has no zero but at its end"),
+    }
+}
+
+/// The addresses by which a built-in table is known again, also when it was copied.
+static MARKS: [u8; BUILT_IN.len()] = [0; BUILT_IN.len()];
 
 unsafe extern "C" fn refuse_make(
     _ctx: *mut c_void,
@@ -108,11 +121,11 @@ unsafe extern "C" fn refuse_release(_lock: *mut c_void, _access: c_int) -> c_int
 
 /// A built-in table. Its callbacks are there so that no entry is NULL; the library knows the table by
 /// its mark and calls the lock directly.
-const fn built_in(index: usize, shared_size: usize) -> neocortex_lock_ops {
+const fn built_in(index: usize) -> neocortex_lock_ops {
     neocortex_lock_ops {
         struct_size: size_of::<neocortex_lock_ops>(),
-        name: BUILT_IN[index].as_ptr(),
-        shared_size,
+        name: BUILT_IN[index].0.as_ptr(),
+        shared_size: BUILT_IN[index].1,
         ctx: (&raw const MARKS)
             .cast::<u8>()
             .wrapping_add(index)
@@ -128,33 +141,63 @@ const fn built_in(index: usize, shared_size: usize) -> neocortex_lock_ops {
     }
 }
 
-pub(super) static TABLES: [neocortex_lock_ops; 3] = [
-    built_in(0, SeqLock::SHARED_SIZE),
-    built_in(1, RwLock::SHARED_SIZE),
-    built_in(2, Semaphore::SHARED_SIZE),
-];
+/// The tables of the built-in locks, in the order of [`BUILT_IN`].
+static TABLES: [neocortex_lock_ops; BUILT_IN.len()] = {
+    let mut tables = [built_in(0); BUILT_IN.len()];
+    let mut index = 1;
+    while index < tables.len() {
+        tables[index] = built_in(index);
+        index += 1;
+    }
+    tables
+};
+
+/// Returns the place of a built-in lock in [`BUILT_IN`]; where there is none of this name it does not compile.
+const fn place(name: &CStr) -> usize {
+    let name = name.to_bytes();
+    let mut index = 0;
+    while index < BUILT_IN.len() {
+        let found = BUILT_IN[index].0.to_bytes();
+        let mut same = 0;
+        while same < name.len() && same < found.len() && name[same] == found[same] {
+            same += 1;
+        }
+        if same == name.len() && same == found.len() {
+            return index;
+        }
+        index += 1;
+    }
+    panic!("no built-in lock has this name")
+}
+
+impl neocortex_lock_ops {
+    /// Returns the place in [`BUILT_IN`] of the lock whose table this is, or a copy of it; `None` for a caller's own.
+    pub(super) fn built_in(&self) -> Option<usize> {
+        TABLES.iter().position(|table| table.ctx == self.ctx)
+    }
+}
 
 /// The default lock: readers copy the last committed value and take nothing; writers take turns.
 /// Static; a copy works as well.
 #[no_mangle]
 pub extern "C" fn neocortex_lock_seqlock() -> *const neocortex_lock_ops {
-    &raw const TABLES[0]
+    &raw const TABLES[const { place(c"seqlock") }]
 }
 
 /// Many readers or one writer: for zero-copy reads and large values. Static; a copy works as well.
 #[no_mangle]
 pub extern "C" fn neocortex_lock_rwlock() -> *const neocortex_lock_ops {
-    &raw const TABLES[1]
+    &raw const TABLES[const { place(c"rwlock") }]
 }
 
 /// One holder at a time, reading or writing, sleeping on a System V semaphore. Static; a copy works
 /// as well.
 #[no_mangle]
 pub extern "C" fn neocortex_lock_semaphore() -> *const neocortex_lock_ops {
-    &raw const TABLES[2]
+    &raw const TABLES[const { place(c"semaphore") }]
 }
 
-/// The segment's key; 0 for NULL.
+/// Returns the segment's key; 0 for NULL.
 ///
 /// # Safety
 /// `site` is NULL or what a lock's create or attach was given.
@@ -164,7 +207,7 @@ pub unsafe extern "C" fn neocortex_site_key(site: *const neocortex_lock_site) ->
     enter_for(0, || unsafe { borrow(site, "site") }.map(|site| site.key))
 }
 
-/// The lock's own bytes in the segment, shared with every other process: shared_size of them, aligned
+/// Returns the lock's own bytes in the segment, shared with every other process: shared_size of them, aligned
 /// to 64. NULL for NULL.
 ///
 /// # Safety
@@ -178,7 +221,7 @@ pub unsafe extern "C" fn neocortex_site_memory(site: *const neocortex_lock_site)
     })
 }
 
-/// The permission bits that any kernel object of the lock must have; 0 for NULL.
+/// Returns the permission bits that any kernel object of the lock must have; 0 for NULL.
 ///
 /// # Safety
 /// As for neocortex_site_key.
@@ -188,8 +231,8 @@ pub unsafe extern "C" fn neocortex_site_mode(site: *const neocortex_lock_site) -
     enter_for(0, || unsafe { borrow(site, "site") }.map(|site| site.mode))
 }
 
-/// This process's participant: slot and generation, never 0. Ask at each lock, for it changes in a
-/// forked child. 0 where none can be had (see neocortex_last_status).
+/// Returns this process's participant: slot and generation, never 0. Ask each time the lock is taken, because it
+/// changes in a forked child. 0 where none can be had (see neocortex_last_status).
 ///
 /// # Safety
 /// As for neocortex_site_key.
@@ -199,8 +242,8 @@ pub unsafe extern "C" fn neocortex_site_participant(site: *const neocortex_lock_
     enter_for(0, || unsafe { borrow(site, "site") }?.participants.id())
 }
 
-/// 1 if the participant lives, 0 if it is dead. What cannot be found out counts as alive, for a lock must
-/// never be taken from somebody on a guess. One system call. 0 for NULL.
+/// Returns 1 if the participant lives, 0 if it is dead. A participant that cannot be asked about counts as alive, because a
+/// lock must never be taken from a living holder on a guess. One system call. 0 for NULL.
 ///
 /// # Safety
 /// As for neocortex_site_key.

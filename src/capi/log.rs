@@ -3,14 +3,16 @@
 //! **Invariants.** A callback is called only while its sink is the current one and counted as
 //! running; [`neocortex_set_log`] makes another sink current first and then waits until the old one
 //! runs no more. No mutex: a forked child could inherit it locked, and a callback may call anything.
-//! Sinks are never freed, for a thread may be just about to look at one; they are used again.
+//! Sinks are never freed, because a thread may be just about to read one; they are used again.
 
-use crate::sys::{address, cancel, fork};
+use crate::error::names::quoted;
+use crate::protocol::of_process::AtomicOfProcess;
+use crate::sys::{cancel, fork, futex};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::fmt::Write;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -34,13 +36,13 @@ struct Sink {
     log: Cell<Callback>,
     ctx: Cell<*mut c_void>,
     /// (epoch, how many threads are in the callback).
-    running: AtomicU64,
+    running: AtomicOfProcess,
     is_taken: AtomicBool,
     next: AtomicPtr<Sink>,
 }
 
 // SAFETY: `log` and `ctx` are written only by the one call of set_log that has taken the sink, before
-// it becomes current, and read only by those who count as running and saw it current after that.
+// it becomes current, and read only by threads that count as running and saw it current after that.
 unsafe impl Sync for Sink {}
 
 /// The sink that events go to; null is none.
@@ -54,29 +56,16 @@ thread_local! {
 }
 
 impl Sink {
-    /// One more or one less in the callback; those of a parent process do not count.
+    /// Changes the number of threads in the callback; those of a parent process do not count.
     fn count(&self, change: impl Fn(u32) -> u32) {
-        let epoch = u64::from(fork::epoch());
-        let mut seen = self.running.load(Ordering::SeqCst);
-        loop {
-            let count = if seen >> 32 == epoch { seen as u32 } else { 0 };
-            let next = epoch << 32 | u64::from(change(count));
-            match self
-                .running
-                .compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
+        self.running.change(fork::epoch(), Ordering::SeqCst, change);
     }
 
     fn is_running(&self) -> bool {
-        let seen = self.running.load(Ordering::SeqCst);
-        seen as u32 != 0 && (seen >> 32) as u32 == fork::epoch()
+        self.running.count(fork::epoch(), Ordering::SeqCst) != 0
     }
 
-    /// A sink that nobody uses, for this callback. Taken.
+    /// Takes a sink that is not in use, or makes one, and sets this callback in it.
     fn obtain(log: Callback, ctx: *mut c_void) -> &'static Self {
         let mut place = ALL.load(Ordering::SeqCst);
         // SAFETY: sinks are never freed.
@@ -94,7 +83,7 @@ impl Sink {
         let sink: &'static Self = Box::leak(Box::new(Self {
             log: Cell::new(log),
             ctx: Cell::new(ctx),
-            running: AtomicU64::new(0),
+            running: AtomicOfProcess::default(),
             is_taken: AtomicBool::new(true),
             next: AtomicPtr::new(std::ptr::null_mut()),
         }));
@@ -111,7 +100,8 @@ impl Sink {
 }
 
 /// Sends this library's events to `log` from now on: level (NEOCORTEX_LOG_ERROR to _TRACE) and one
-/// line of text, valid during the call. NULL ends it.
+/// line of text, valid during the call. NULL ends it. What is about a cortex says its key, and its name where it has one
+/// that this process knows: key=1772166907 name="arm/pose".
 ///
 /// May be called at any time, from any thread, also from within the callback. When it returns, the
 /// former callback is not running any more (but for the call that this is made from). The callback
@@ -143,7 +133,7 @@ pub unsafe extern "C" fn neocortex_set_log(
         };
         let is_own_call = IS_IN_CALLBACK.try_with(Cell::get).unwrap_or(false);
         while former.is_running() && !is_own_call {
-            address::sleep(Duration::from_micros(50));
+            futex::sleep(Duration::from_micros(50));
         }
         former.is_taken.store(false, Ordering::SeqCst);
     }));
@@ -164,7 +154,7 @@ fn deliver(level: c_int, message: &str) {
             break;
         };
         sink.count(|count| count + 1);
-        // Still the current one after it counts: whoever replaces it waits for us.
+        // Still the current one after this thread counts in it: the call that replaces it waits for this thread.
         let is_current = CURRENT.load(Ordering::SeqCst) == place;
         if let (true, Some(log)) = (is_current, sink.log.get()) {
             let text = CString::new(message.replace('\0', "?")).unwrap_or_default();
@@ -241,7 +231,8 @@ impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         let _ = match field.name() {
             "message" => write!(self.message, "{value}"),
-            name => write!(self.fields, " {name}={value}"),
+            // Quoted: a name may have spaces in it, and anything that a log gives a meaning to.
+            name => write!(self.fields, " {name}={}", quoted(value)),
         };
     }
 }

@@ -1,10 +1,10 @@
-//! Status codes, and the thread's last failure.
+//! The status codes: their numbers, and what each means.
+//!
+//! What other files say of the statuses (the C++ layer, README, the ABI record, the command) is held to this one by
+//! tests/c/statuses.rs.
 
-use super::thread_end;
 use crate::error::CortexError;
-use std::cell::RefCell;
-use std::ffi::{c_char, c_int, CStr, CString};
-use std::mem::ManuallyDrop;
+use std::ffi::{c_char, c_int, CStr};
 
 /// What a function answers: NEOCORTEX_OK or one of the negative NEOCORTEX_ERR_ constants, which are
 /// fixed for ever. Functions of a later version may answer with codes that are not listed here.
@@ -16,7 +16,7 @@ pub const NEOCORTEX_OK: neocortex_status = 0;
 pub const NEOCORTEX_ERR_CLEAN_SYSTEM: neocortex_status = -1;
 /// A system call failed and kernel objects were left behind; the message names them.
 pub const NEOCORTEX_ERR_DIRTY_SYSTEM: neocortex_status = -2;
-/// An argument that cannot be meant: NULL, key 0, a range outside the segment, a guard not begun.
+/// An argument that was never valid: NULL, key 0, a range outside the segment, a guard not begun.
 pub const NEOCORTEX_ERR_INVALID_ARGUMENT: neocortex_status = -3;
 /// The segment was not made by this library; it was left untouched.
 pub const NEOCORTEX_ERR_NOT_A_CORTEX: neocortex_status = -4;
@@ -36,7 +36,7 @@ pub const NEOCORTEX_ERR_POISONED: neocortex_status = -10;
 pub const NEOCORTEX_ERR_INVALID_VALUE: neocortex_status = -11;
 /// The handle can only read.
 pub const NEOCORTEX_ERR_READ_ONLY: neocortex_status = -12;
-/// In use by somebody in a way that forbids this, or held by this very thread.
+/// In use in a way that forbids this, or held by the calling thread.
 pub const NEOCORTEX_ERR_BUSY: neocortex_status = -13;
 /// The segment's bookkeeping contradicts itself: something wrote over it.
 pub const NEOCORTEX_ERR_CORRUPT: neocortex_status = -14;
@@ -52,8 +52,10 @@ pub const NEOCORTEX_ERR_PANIC: neocortex_status = -18;
 pub const NEOCORTEX_ERR_REMOVED: neocortex_status = -19;
 /// neocortex_interrupt ended the wait.
 pub const NEOCORTEX_ERR_INTERRUPTED: neocortex_status = -20;
+/// A cortex of another name, or of none, has the key that follows from the name; the message says both.
+pub const NEOCORTEX_ERR_NAME: neocortex_status = -21;
 
-/// The status that a failure has in C.
+/// Returns the status that a failure has in C.
 pub(super) fn status_of(error: &CortexError) -> neocortex_status {
     match error {
         CortexError::CleanSystem(_) => NEOCORTEX_ERR_CLEAN_SYSTEM,
@@ -64,6 +66,7 @@ pub(super) fn status_of(error: &CortexError) -> neocortex_status {
         CortexError::Layout { .. } => NEOCORTEX_ERR_LAYOUT,
         CortexError::Lock { .. } => NEOCORTEX_ERR_LOCK,
         CortexError::NotReady { .. } => NEOCORTEX_ERR_NOT_READY,
+        CortexError::Name { .. } => NEOCORTEX_ERR_NAME,
         CortexError::Timeout { .. } => NEOCORTEX_ERR_TIMEOUT,
         CortexError::Poisoned { .. } => NEOCORTEX_ERR_POISONED,
         CortexError::InvalidValue { .. } => NEOCORTEX_ERR_INVALID_VALUE,
@@ -78,7 +81,7 @@ pub(super) fn status_of(error: &CortexError) -> neocortex_status {
     }
 }
 
-/// What a status means, in a few words. Never NULL, whatever the number; static.
+/// Returns what a status means, in a few words. Never NULL, whatever the number; static.
 #[no_mangle]
 pub extern "C" fn neocortex_strerror(status: c_int) -> *const c_char {
     let text: &CStr = match status {
@@ -103,95 +106,13 @@ pub extern "C" fn neocortex_strerror(status: c_int) -> *const c_char {
         NEOCORTEX_ERR_PANIC => c"a defect of neocortex: it panicked",
         NEOCORTEX_ERR_REMOVED => c"the segment was removed",
         NEOCORTEX_ERR_INTERRUPTED => c"interrupted",
+        NEOCORTEX_ERR_NAME => c"another name has the key of this one",
         _ => c"unknown status",
     };
     text.as_ptr()
 }
 
-/// A thread's last failure.
-struct Failure {
-    status: neocortex_status,
-    os_error: c_int,
-    custom: c_int,
-    message: CString,
-}
-
-thread_local! {
-    /// Without a destructor, so that failures are kept also for `atexit` handlers and for the
-    /// destructors of C++ statics and of thread keys, which run after those of the thread's locals.
-    static LAST: RefCell<ManuallyDrop<Option<Failure>>> =
-        const { RefCell::new(ManuallyDrop::new(None)) };
-}
-
-/// Frees this thread's last failure.
-pub(super) fn forget() {
-    LAST.with(|last| drop(last.borrow_mut().take()));
-}
-
-/// One thing about this thread's last failure.
-fn last<R>(default: R, get: impl FnOnce(&Failure) -> R) -> R {
-    LAST.with(|last| last.borrow().as_ref().map_or(default, get))
-}
-
-/// Keeps a failure for this thread, and returns its status.
-pub(super) fn record(error: &CortexError) -> neocortex_status {
-    let status = status_of(error);
-    let os_error = error
-        .system()
-        .and_then(|error| error.raw_os_error())
-        .unwrap_or(0);
-    let custom = if let CortexError::Custom(code) = error {
-        *code
-    } else {
-        0
-    };
-    keep(status, os_error, custom, error.to_string());
-    status
-}
-
-pub(super) fn keep(status: neocortex_status, os_error: c_int, custom: c_int, message: String) {
-    // A message never has a NUL, unless a lock's name is hostile: cut it there.
-    let text = message.split('\0').next().unwrap_or_default();
-    let message = CString::new(text).unwrap_or_default();
-    thread_end::expect();
-    LAST.with(|last| {
-        **last.borrow_mut() = Some(Failure {
-            status,
-            os_error,
-            custom,
-            message,
-        });
-    });
-}
-
-/// The status of this thread's last failure; NEOCORTEX_OK if none of its calls ever failed. Success
-/// does not clear it.
-#[no_mangle]
-pub extern "C" fn neocortex_last_status() -> neocortex_status {
-    last(NEOCORTEX_OK, |failure| failure.status)
-}
-
-/// The system's error number (errno) of this thread's last failure, 0 if it had none.
-#[no_mangle]
-pub extern "C" fn neocortex_last_os_error() -> c_int {
-    last(0, |failure| failure.os_error)
-}
-
-/// What a lock's callback returned, if that was this thread's last failure; else 0.
-#[no_mangle]
-pub extern "C" fn neocortex_last_custom() -> c_int {
-    last(0, |failure| failure.custom)
-}
-
-/// This thread's last failure in words: what was tried, on which key, what the system answered, what
-/// to do next. Never NULL; empty if none of its calls ever failed. Valid until the thread's next
-/// failure or its end; success does not clear it.
-#[no_mangle]
-pub extern "C" fn neocortex_last_message() -> *const c_char {
-    last(c"".as_ptr(), |failure| failure.message.as_ptr())
-}
-
-/// The version of the library that is running, as "MAJOR.MINOR.PATCH"; static.
+/// Returns the version of the library that is running, as "MAJOR.MINOR.PATCH"; static.
 #[no_mangle]
 pub extern "C" fn neocortex_version() -> *const c_char {
     const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");

@@ -1,6 +1,6 @@
 //! Structures that grow from version to version of the library.
 
-use crate::error::{CortexError, CortexResult};
+use crate::error::Cause;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
@@ -10,11 +10,11 @@ use std::mem::MaybeUninit;
 /// # Safety
 /// `repr(C)`, a `size_t` first, valid when zeroed.
 pub(super) unsafe trait Versioned: Copy {
-    /// What `sizeof` gave for it in the first version of the library.
+    /// The `sizeof` of the structure in the first version of the library.
     const FIRST_SIZE: usize;
 }
 
-/// What `sizeof` gives for a `T` whose last field ends at `end`.
+/// Returns the `sizeof` of a `T` whose last field ends at `end`.
 pub(super) const fn size_up_to<T>(end: usize) -> usize {
     end.next_multiple_of(align_of::<T>())
 }
@@ -28,27 +28,31 @@ const SIZE_LIMIT: usize = 4096;
 /// # Safety
 /// Valid for as many bytes as its first field says, and at least for that field.
 pub(super) unsafe fn read_versioned<T: Versioned>(
-    key: i32,
     given: *const c_void,
     what: &str,
-) -> CortexResult<T> {
-    // SAFETY: the caller's promise; unaligned, for that costs nothing here.
+) -> Result<T, Cause> {
+    // SAFETY: the caller's promise. Read as unaligned, which costs nothing here.
     let size = unsafe { given.cast::<usize>().read_unaligned() };
     if size < T::FIRST_SIZE {
-        let detail = format!("{what}: struct_size {size} is less than {}", T::FIRST_SIZE);
-        return Err(CortexError::invalid(key, detail));
+        let detail = format!(
+            "{what}: struct_size is {size}, and the first version of the structure has {}. Set it to sizeof the structure",
+            T::FIRST_SIZE
+        );
+        return Err(Cause::invalid(detail));
     }
     // A size that was never set, rather than a later version's: it would be read beyond the end of memory.
     if size > SIZE_LIMIT {
-        let detail = format!("{what}: struct_size {size} cannot be meant");
-        return Err(CortexError::invalid(key, detail));
+        let detail = format!(
+            "{what}: struct_size is {size}, and no version of the structure has more than {SIZE_LIMIT}. Set it to sizeof the structure"
+        );
+        return Err(Cause::invalid(detail));
     }
     // SAFETY: the caller's promise.
     let bytes = unsafe { std::slice::from_raw_parts(given.cast::<u8>(), size) };
     let known = size.min(size_of::<T>());
     if bytes[known..].iter().any(|&byte| byte != 0) {
-        let detail = "a structure has fields that this version of the library does not know";
-        return Err(CortexError::Unsupported { key, detail });
+        let detail = "a structure sets fields that this version of the library does not know. Run the program with the library whose header it was compiled with";
+        return Err(Cause::Unsupported(detail));
     }
     let mut structure = MaybeUninit::<T>::zeroed();
     // SAFETY: both are there for `known` bytes, and apart. The bytes are fields of T as its user set them, the
@@ -87,7 +91,7 @@ mod tests {
             size_up_to::<First>(std::mem::offset_of!(First, flag) + size_of::<u32>());
     }
 
-    fn read(struct_size: usize, more: [u64; 4]) -> CortexResult<Grown> {
+    fn read(struct_size: usize, more: [u64; 4]) -> Result<Grown, Cause> {
         #[repr(C)]
         struct Given(First, [u64; 4]);
         let first = First {
@@ -98,13 +102,13 @@ mod tests {
         let given = Given(first, more);
         assert!(struct_size <= size_of::<Given>());
         // SAFETY: valid for `struct_size` bytes.
-        unsafe { read_versioned(1, (&raw const given).cast(), "a structure") }
+        unsafe { read_versioned((&raw const given).cast(), "a structure") }
     }
 
     #[test]
     fn fields_that_an_older_program_does_not_have_are_zero() {
         assert_eq!(Grown::FIRST_SIZE, size_of::<First>());
-        // What lies behind an older program's structure is none of ours.
+        // What lies behind an older program's structure is not read.
         let grown = read(size_of::<First>(), [11, 12, 13, 14]).expect("the first version");
         assert_eq!((grown.first.number, grown.first.flag), (7, 1));
         assert_eq!((grown.later, grown.latest), (0, 0));
@@ -119,7 +123,7 @@ mod tests {
         assert_eq!((grown.later, grown.latest), (11, 12));
         for more in [[11, 12, 1, 0], [11, 12, 0, 1 << 63]] {
             let refused = read(size_of::<Grown>() + 16, more);
-            assert!(matches!(refused, Err(CortexError::Unsupported { .. })));
+            assert!(matches!(refused, Err(Cause::Unsupported(_))));
         }
         assert!(read(size_of::<Grown>() + 8, [11, 12, 0, 1]).is_ok());
     }
@@ -128,7 +132,7 @@ mod tests {
     fn less_than_the_first_version_is_refused() {
         for size in 0..size_of::<First>() {
             let refused = read(size, [0; 4]);
-            assert!(matches!(refused, Err(CortexError::InvalidArgument { .. })));
+            assert!(matches!(refused, Err(Cause::InvalidArgument(_))));
         }
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! An `asm!` block may do what some Rust code could do in its place. Ours could be a relaxed
 //! `AtomicU8` access for each byte: the machine loads or stores an aligned byte at once whatever
-//! the instruction's width or alignment, so each byte read is one that somebody stored, and the
+//! the instruction's width or alignment, so each byte read is one that was stored, and the
 //! compiler cannot see into the block to draw conclusions from a race, read twice or leave out.
 //! More than bytes is not needed: a validated copy had no store in flight. Where bytes are copied
 //! twice (overlapping ends), a store writes the same value, and a load that saw two different ones
@@ -45,6 +45,18 @@
 //!   loads, or all earlier accesses, with all later ones, `ldp` and `stp` of vector registers as
 //!   any other. Plain `stp` is used, never `stnp`, so nothing more is needed.
 
+#[cfg(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    all(target_pointer_width = "64", target_endian = "little"),
+    not(any(neocortex_portable, loom, miri)),
+))]
+mod accesses;
+#[cfg(all(
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(any(neocortex_portable, loom, miri)),
+))]
+mod blocks;
 #[cfg(all(
     any(target_arch = "x86_64", target_arch = "aarch64"),
     all(target_pointer_width = "64", target_endian = "little"),
@@ -78,7 +90,7 @@ use core::ptr;
 ///
 /// `src` is valid for reads of `len` bytes, and so is the rest of the aligned words in which they
 /// begin and end; other threads and processes may store to them meanwhile. `dst` is valid for
-/// writes of `len` bytes and nobody else's. The two do not overlap.
+/// writes of `len` bytes, and no other thread accesses it. The two do not overlap.
 #[inline]
 pub(crate) unsafe fn load(src: *const u8, dst: *mut u8, len: usize) {
     // SAFETY: the caller's promise is the same.
@@ -89,7 +101,7 @@ pub(crate) unsafe fn load(src: *const u8, dst: *mut u8, len: usize) {
 ///
 /// # Safety
 ///
-/// `src` is valid for reads of `len` bytes, all initialised, that nobody stores to. `dst` is valid
+/// `src` is valid for reads of `len` bytes, all initialised, that no other thread stores to. `dst` is valid
 /// for writes of `len` bytes, and so is the rest of the aligned words in which they begin and end;
 /// others may load these meanwhile, but only the caller stores to them (it holds the write lock).
 /// The two do not overlap.

@@ -2,18 +2,18 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// From which length a copy by lines pays, if at all.
+/// The length from which a copy by lines is faster, where it is.
 pub(super) const LINES_FROM: usize = 320;
 
-/// Whether copies by lines and by `rep movsb` are taken to be as fast as we found them: on Intel's since Ice Lake, which
-/// have VBMI2. They do not slow down for AVX-512, and have fast strings. Not on AMD's, which SSE4a tells: Zen 4 has
-/// neither, and later ones we have not measured.
+/// Returns whether copies by lines and by `rep movsb` are taken to be as fast as we found them: on Intel's since Ice
+/// Lake, which have VBMI2. They do not slow down for AVX-512, and have fast strings. Not on AMD's, which SSE4a tells:
+/// Zen 4 has neither, and later ones we have not measured.
 pub(super) fn has_fast_lines() -> bool {
     is_x86_feature_detected!("avx512vbmi2") && !is_x86_feature_detected!("sse4a")
 }
 
-/// Whether loads of two lines from either end are taken to be as fast as we found them: on AMD's since Zen 4, the one that
-/// was measured.
+/// Returns whether loads of two lines from either end are taken to be as fast as we found them: on AMD's since Zen 4,
+/// the one that was measured.
 pub(super) fn has_fast_ends() -> bool {
     is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("sse4a")
 }
@@ -32,7 +32,7 @@ pub(super) static AVX_BELOW: AtomicUsize = AtomicUsize::new(0);
 /// known, and where lines are not fast.
 pub(super) static LINES: AtomicUsize = AtomicUsize::new(0);
 
-/// Notes the numbers above; whether there is AVX, and the length from which a copy goes past the caches.
+/// Notes the numbers above. Returns whether there is AVX, and the length from which a copy goes past the caches.
 pub(super) fn find_out() -> (bool, usize) {
     let threshold = streaming_threshold();
     let avx = is_x86_feature_detected!("avx");
@@ -48,7 +48,7 @@ pub(super) fn find_out() -> (bool, usize) {
     (avx, threshold)
 }
 
-/// The length from which a copy goes past the caches: a third of the largest, so that two slots
+/// Returns the length from which a copy goes past the caches: a third of the largest, so that two slots
 /// and a private copy do not fit, or 4 MiB if the processor does not say how large that is.
 pub(super) fn streaming_threshold() -> usize {
     static THRESHOLD: AtomicUsize = AtomicUsize::new(0);
@@ -60,7 +60,7 @@ pub(super) fn streaming_threshold() -> usize {
     THRESHOLD.load(Relaxed)
 }
 
-/// The size of the largest cache in bytes, 0 if unknown (Intel: cpuid leaf 4, AMD: 0x8000_001D,
+/// Returns the size of the largest cache in bytes, 0 if unknown (Intel: cpuid leaf 4, AMD: 0x8000_001D,
 /// laid out alike).
 #[cold]
 fn largest_cache() -> usize {

@@ -94,13 +94,13 @@ fn every_vector_form_copies_these_bytes_only() {
     if processor::has_fast_lines() {
         let from = processor::LINES_FROM;
         let lengths: Vec<usize> = (from..=from + 300).chain([4097]).collect();
-        check(&[machine::copy_lines], &lengths, &offsets(4, 65));
+        check(&[blocks::copy_lines], &lengths, &offsets(4, 65));
     }
     if processor::has_fast_ends() {
         let lengths: Vec<usize> = (processor::TWO_ENDS_FROM..=256).collect();
-        check(&[machine::load_two_ends], &lengths, &offsets(4, 65));
+        check(&[blocks::load_two_ends], &lengths, &offsets(4, 65));
     }
-    check(&[machine::copy_string], &lengths, &offsets(4, 32));
+    check(&[blocks::copy_string], &lengths, &offsets(4, 32));
 }
 
 /// Stores and loads an array of every given size by `$store` and `$load`.

@@ -2,8 +2,8 @@
 //! and readers are tried in `tests/command`.
 
 use super::*;
-use crate::format;
-use crate::sys::shm::Mapping;
+use crate::protocol::format;
+use crate::sys::shm::{Mapped, Mapping};
 use crate::{Cortex, CortexBuilder, RwLock};
 
 #[test]
@@ -81,7 +81,7 @@ fn persistence_is_seen_and_follows_ownership() {
     let owned = build().create().unwrap();
     let look = |key| segment(key).unwrap();
     assert!(!look(owned.key()).is_persistent);
-    // Who does not own it has no say.
+    // A handle that is not the owner cannot make it stay.
     let other: Cortex<u64> = Cortex::attach(owned.key()).unwrap();
     other.persist();
     assert!(!look(owned.key()).is_persistent);
@@ -90,7 +90,7 @@ fn persistence_is_seen_and_follows_ownership() {
         let kept = build().persist().create().unwrap();
         kept.key()
     };
-    assert!(look(key).is_persistent && look(key).is_stale);
+    assert!(look(key).is_persistent && !look(key).is_stale);
     let adopted = CortexBuilder::new(1_u64)
         .key(key)
         .force_ownership()
@@ -108,11 +108,11 @@ fn persistence_is_seen_and_follows_ownership() {
 #[test]
 fn header_with_an_impossible_time_is_looked_at() {
     let cortex = CortexBuilder::new(1_u64).random_key().create().unwrap();
-    let mapping = Mapping::attach(shm::find(cortex.key()).unwrap(), false).unwrap();
+    let mapping = Mapping::attach(shm::find(cortex.key()).unwrap()).unwrap();
     let header = mapping.base().as_ptr();
     // The time stands in front of the lock's name, which ends the header's fields.
     let bytes: Vec<u8> = (0..format::HEADER_SIZE)
-        // SAFETY: the header is in the mapping, and nobody stores there now.
+        // SAFETY: the header is in the mapping, and no process stores there now.
         .map(|at| unsafe { header.add(at).read() })
         .collect();
     let name = bytes
@@ -123,4 +123,40 @@ fn header_with_an_impossible_time_is_looked_at() {
     unsafe { header.add(name - 8).cast::<u64>().write(u64::MAX) };
     let info = segment(cortex.key()).unwrap();
     assert_eq!(info.created, SystemTime::UNIX_EPOCH);
+}
+
+#[test]
+fn people_names_this_process_and_its_thread_that_waits() {
+    let cortex = CortexBuilder::new(1_u64).random_key().create().unwrap();
+    let key = cortex.key();
+    let look = || people(&segment(key).unwrap());
+    assert_eq!(look().holder, None);
+    let me = std::process::id() as i32;
+    // An emulator has a `/proc/self` of its own, with addresses that the kernel does not have.
+    let is_emulated = std::env::var_os("NEOCORTEX_TEST_RUNNER").is_some();
+    let is_told = crate::sys::proc::is_told() && !is_emulated;
+    let is_me = |who: &Who| match who {
+        Who::Process(process) => process.pid == me && process.uid == crate::sys::effective_user(),
+        Who::Untold { pid, .. } => !is_told && *pid == Some(me),
+    };
+    let guard = cortex.write_guard().unwrap();
+    let people = look();
+    assert!(is_me(people.holder.as_ref().unwrap()), "{people:?}");
+    assert!(is_me(&people.participants[0].who), "{people:?}");
+    assert!(is_me(&people.maker), "{people:?}");
+    assert!(people.onlookers.iter().all(|one| one.process.pid != me));
+    drop(guard);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| cortex.wait_changed(0, None));
+        while cfg!(not(neocortex_portable)) {
+            let people = look();
+            let is_it = |one: &Waiter| one.process.pid == me && one.waits_for == WaitsFor::Change;
+            // Sleeps, though not just now: it looks again twenty times a second.
+            if people.waiters.iter().any(is_it) || people.closed_processes > 0 || !is_told {
+                break;
+            }
+        }
+        cortex.write(2).unwrap();
+        assert_eq!(waiter.join().unwrap().unwrap(), 1);
+    });
 }

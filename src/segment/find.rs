@@ -1,154 +1,291 @@
-//! From a key to a segment that may be used: found, known to be ours, ready, and as expected.
+//! From a key to a segment that may be used: it is found, known to be ours, ready, and of the expected shape.
 //!
-//! Whatever the state word says, it says it only beside our magic; and nothing but the header is read
-//! before the header has been checked against itself and the segment's real size.
+//! The state word has a meaning only beside our magic. Nothing but the header is read before the header has been
+//! checked against itself and the segment's real size.
+//!
+//! **A process that waits for a creator or a remover is not attached while it sleeps**, and looks again by key. So it
+//! finds a successor, and no waiting process is taken for one that uses the segment.
 
-use super::removal::Surroundings;
-use super::SegmentOptions;
-use crate::error::{Attempt, CortexError, CortexResult};
-use crate::format::{self, Layout};
-use crate::lifecycle::{self, Look};
-use crate::participants::{Beacons, Lit};
-use crate::sys::shm::{self, Mapping, Status};
-use crate::sys::{address, errno};
-use crate::view::header;
+use super::options::SegmentOptions;
+use super::presence::{creator, observe, reopen_if_abandoned};
+use crate::attachment::mapped_segment::header;
+use crate::error::{Attempt, Cause, ATTACHING};
+use crate::key::Wanted;
+use crate::protocol::format::{self, birth, state, Layout};
+use crate::protocol::lifecycle::{Creator, Look};
+use crate::sys::shm::{self, Mapped, Mapping, ReadOnlyMapping};
+use crate::sys::{errno, futex, SleepEnd};
 use std::time::{Duration, Instant};
 
-/// How long to wait for a creator that nobody can see: its segment has no other attachment.
-const CREATOR_GONE: Duration = patience(500);
-/// And for one that is attached, and may be copying a large value.
-const CREATOR_BUSY: Duration = patience(5_000);
+/// How long a segment that is not ready may stay without a sign of its creator's life.
+pub(super) const CREATOR_GONE: Duration = patience(500);
+/// How long to wait for a creator that lives, and may be copying a large value.
+pub(super) const CREATOR_BUSY: Duration = patience(5_000);
 
-/// Milliseconds; next to none for a fuzzer, whose creators are dead or at work elsewhere, and never come.
+/// Returns a number of milliseconds; next to none for a fuzzer, whose creators are dead or at work elsewhere, and never
+/// finish.
 const fn patience(milliseconds: u64) -> Duration {
     Duration::from_millis(if cfg!(fuzzing) { 1 } else { milliseconds })
 }
 
-/// How often what has just been replaced is looked for again.
+/// How many times a segment that has just been replaced is looked for again.
 pub(crate) const ATTEMPTS: u32 = 20;
 
 /// A pause while another process finishes something brief.
 pub(super) const PAUSE: Duration = Duration::from_micros(500);
 
-pub(crate) fn check_key(key: i32) -> CortexResult<()> {
+/// The pauses between two looks: each is longer than the one before, up to a short limit.
+pub(crate) struct Pauses {
+    next: Duration,
+    /// Whether a signal handler that has run on this thread ends the call.
+    is_interruptible: bool,
+}
+
+impl Pauses {
+    pub(crate) fn new(options: &SegmentOptions) -> Self {
+        Self {
+            next: Duration::from_micros(20),
+            is_interruptible: options.interruptible,
+        }
+    }
+
+    /// # Errors
+    /// `Interrupted`.
+    pub(crate) fn sleep(&mut self) -> Result<(), Cause> {
+        let pause = self.next;
+        self.next = (self.next * 2).min(PAUSE * 4);
+        self.sleep_for(pause)
+    }
+
+    /// # Errors
+    /// `Interrupted`.
+    pub(crate) fn sleep_for(&self, pause: Duration) -> Result<(), Cause> {
+        let end = futex::sleep(pause);
+        match self.is_interruptible && end == SleepEnd::Signal {
+            true => Err(Cause::Interrupted(WAITING_FOR_OTHERS)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The operation in errors of a wait for the process that makes, replaces, uses or removes the segment with the key.
+const WAITING_FOR_OTHERS: &str = "waiting for the key";
+
+/// Measures for how long one and the same segment has shown no sign of its creator's life.
+pub(super) struct Silence {
+    id: i32,
+    since: Instant,
+}
+
+impl Silence {
+    pub(super) fn new() -> Self {
+        Self {
+            id: -1,
+            since: Instant::now(),
+        }
+    }
+
+    /// Returns how long the silence has lasted, after another look at the segment with this id.
+    pub(super) fn of(&mut self, id: i32, has_sign_of_life: bool) -> Duration {
+        if has_sign_of_life || self.id != id {
+            *self = Self {
+                id,
+                since: Instant::now(),
+            };
+        }
+        self.since.elapsed()
+    }
+}
+
+pub(crate) fn check_key(key: i32) -> Result<(), Cause> {
     if key == 0 {
         let detail = "key 0 is IPC_PRIVATE, which nobody could attach to; choose another";
-        return Err(CortexError::invalid(key, detail));
+        return Err(Cause::invalid(detail));
     }
     Ok(())
 }
 
-/// The segment that a key names, mapped and known to bear our magic or to be still blank.
+/// Why a call gives up whose segment is replaced again and again.
+pub(crate) const OVERTAKEN: Cause = Cause::Busy("other processes keep removing and replacing it");
+
+/// Maps the segment that a key names. It is known to bear our magic or to be still blank.
 ///
 /// # Errors
 /// `NotACortex` where it is not ours; `CleanSystem`.
-pub(crate) fn open_mapping(key: i32, read_only: bool) -> CortexResult<Mapping> {
+pub(crate) fn open_mapping<M: Mapped>(key: i32) -> Result<M, Cause> {
     check_key(key)?;
     let mut attempts = 1;
     loop {
-        let id = shm::find(key).attempt("attach to", key)?;
-        let mapping = match Mapping::attach(id, read_only) {
-            // Removed between the two calls: the key tells what is there now.
+        let id = shm::find(key).attempt(ATTACHING)?;
+        let mapping = match M::attach(id) {
+            // It was removed between the two calls: the key is looked up again.
             Err(failure) if errno::is_gone(failure.errno()) && attempts < ATTEMPTS => {
                 attempts += 1;
                 continue;
             }
-            result => result.attempt("attach to", key)?,
+            result => result.attempt(ATTACHING)?,
         };
         if mapping.size() < format::LOCK_OFFSET {
-            return Err(CortexError::NotACortex {
-                key,
-                detail: "too small for a header",
-            });
+            return Err(Cause::NotACortex("it is too small for the header of one"));
         }
-        let header = header(&mapping);
-        if !header.is_blank() && !header.has_magic() {
-            return Err(CortexError::NotACortex {
-                key,
-                detail: "no magic number",
-            });
+        match refusal(&mapping) {
+            Some(detail) => return Err(Cause::NotACortex(detail)),
+            None => return Ok(mapping),
         }
-        return Ok(mapping);
     }
 }
 
-/// Waits, bounded, until the segment is ready; `false` where it was removed.
-pub(crate) fn await_ready(mapping: &Mapping, key: i32) -> CortexResult<bool> {
+/// Why a segment that begins with zeros is left alone, and what its owner can do.
+const BLANK: &str = "it begins with zeros, and this library did not make it; if it is yours and nobody needs it, `ipcrm` removes it by hand";
+
+/// Returns why a segment that is large enough for a header is not ours; `None` where it is.
+///
+/// A blank one is ours only if the kernel says that it was made with the mark of [`birth`]. The mapping's mode was read
+/// before the magic is, so a process that finds the mark gone finds the magic.
+pub(crate) fn refusal(mapping: &impl Mapped) -> Option<&'static str> {
     let header = header(mapping);
-    let start = Instant::now();
-    let mut patience = CREATOR_GONE;
-    let mut pause = Duration::from_micros(20);
-    loop {
-        match lifecycle::look(header) {
-            Look::Ready => return Ok(true),
-            Look::Removed => return Ok(false),
-            Look::Closing => reopen_if_abandoned(mapping, key)?,
-            Look::NotYet => {}
-            Look::Foreign => {
-                let detail = "no magic number";
-                return Err(CortexError::NotACortex { key, detail });
-            }
-            Look::Spoilt => {
-                let detail = "its state is no state";
-                return Err(CortexError::Corrupt { key, detail });
-            }
-        }
-        let attached = shm::status(mapping.id()).map_or(1, |status| status.attached);
-        if attached > 1 {
-            patience = CREATOR_BUSY;
-        }
-        let waited = start.elapsed();
-        if waited >= patience {
-            return Err(CortexError::NotReady {
-                key,
-                waited_ms: waited.as_millis() as u64,
-            });
-        }
-        address::sleep(pause);
-        pause = (pause * 2).min(PAUSE * 4);
+    if !header.is_blank() {
+        return (!header.has_magic()).then_some("no magic number");
     }
+    let is_ours = birth::is_marked(mapping.status().mode) && birth::is_size(mapping.size());
+    (!is_ours).then_some(BLANK)
 }
 
-/// Puts a segment back to ready whose replacer died while it looked: the gate is free, the state is
-/// closing.
-pub(crate) fn reopen_if_abandoned(mapping: &Mapping, key: i32) -> CortexResult<()> {
-    let Ok((beacons, _)) = open_beacons(mapping, mapping.status(), key) else {
-        return Ok(());
-    };
-    let surroundings = Surroundings::new(mapping, &beacons, key);
-    if lifecycle::reopen_if_abandoned(header(mapping), &surroundings)? {
-        tracing::warn!(key, "reopened a cortex whose replacer died");
+/// Refuses a segment whose header is blank and whose other bytes are not: any other one is ours to take away, either
+/// not blank or blank as it came from the kernel.
+///
+/// # Errors
+/// `NotACortex`.
+pub(super) fn check_blank(mapping: &Mapping) -> Result<(), Cause> {
+    // The header is read again, because its creator may write meanwhile: then it is not blank any more.
+    if header(mapping).is_blank() && !mapping.is_all_zeros() && header(mapping).is_blank() {
+        return Err(Cause::NotACortex(BLANK));
     }
     Ok(())
 }
 
-/// The semaphore set of a segment, once its header and the set are checked, and which beacons were lit then.
-/// `status` is the segment's.
-pub(crate) fn open_beacons(
-    mapping: &Mapping,
-    status: &Status,
+/// Refuses a cortex that is known to have another name than was asked for. A cortex whose name is not yet written, or
+/// whose header is spoilt, has no name to compare; a removed one no longer counts.
+///
+/// # Errors
+/// `Name`.
+pub(super) fn check_name_in(mapping: &impl Mapped, wanted: Wanted<'_>) -> Result<(), Cause> {
+    match header(mapping).name_if_written() {
+        Some(found) if header(mapping).state() != state::REMOVED => Ok(wanted.check(&found)?),
+        _ => Ok(()),
+    }
+}
+
+/// Does the same as [`check_name_in`] for the segment that has the number now, if this user may look at it.
+///
+/// # Errors
+/// `Name`.
+pub(super) fn check_name(wanted: Wanted<'_>) -> Result<(), Cause> {
+    match open_mapping::<ReadOnlyMapping>(wanted.number) {
+        Ok(mapping) => check_name_in(&mapping, wanted),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The segment that a key led to.
+pub(crate) enum Arrival<M> {
+    /// A segment that may be used.
+    Ready(M),
+    /// A segment that was removed, and still has the key.
+    Removed(M),
+}
+
+/// Returns the segment that a key names, as soon as it is ready. It waits for a bounded time for a creator, and for a
+/// replacer that looks whether the segment is in use. `timeout` bounds the wait for a creator at work.
+///
+/// # Errors
+/// `NotReady`; `NotACortex`; `Corrupt`; `CleanSystem`; `Interrupted`.
+pub(crate) fn arrive(
     key: i32,
-) -> CortexResult<(Beacons, Lit)> {
-    let header = header(mapping);
-    let layout = header.read(key, mapping.size())?;
-    let detail = "its header names no semaphore set";
-    let set_id = header
-        .beacon_id()
-        .ok_or(CortexError::Corrupt { key, detail })?;
-    Beacons::open(key, set_id, status, mapping.id(), layout.shape.participants)
+    options: &SegmentOptions,
+    timeout: Option<Duration>,
+) -> Result<Arrival<Mapping>, Cause> {
+    arrive_with(key, options, timeout, |mapping| {
+        reopen_if_abandoned(mapping, key)?;
+        Ok(false)
+    })
+}
+
+/// Does the same as [`arrive`] for a caller that only looks. For it a closing segment is whole (a replacer is looking
+/// whether it is in use), and such a caller could not reopen it.
+pub(crate) fn arrive_to_look(
+    key: i32,
+    options: &SegmentOptions,
+    timeout: Option<Duration>,
+) -> Result<Arrival<ReadOnlyMapping>, Cause> {
+    arrive_with(key, options, timeout, |_| Ok(true))
+}
+
+/// `while_closing` returns whether the caller accepts a closing segment.
+fn arrive_with<M: Mapped>(
+    key: i32,
+    options: &SegmentOptions,
+    timeout: Option<Duration>,
+    while_closing: impl Fn(&M) -> Result<bool, Cause>,
+) -> Result<Arrival<M>, Cause> {
+    let start = Instant::now();
+    let longest = timeout.map_or(CREATOR_BUSY, |timeout| timeout.min(CREATOR_BUSY));
+    let (mut silence, mut pauses) = (Silence::new(), Pauses::new(options));
+    loop {
+        let mapping: M = open_mapping(key)?;
+        match observe(&mapping)? {
+            Look::Ready => return Ok(Arrival::Ready(mapping)),
+            Look::Removed => return Ok(Arrival::Removed(mapping)),
+            Look::Closing if while_closing(&mapping)? => return Ok(Arrival::Ready(mapping)),
+            _ => {}
+        }
+        let lives = creator(&mapping) == Creator::Lives;
+        let silent = silence.of(mapping.id(), lives);
+        let waited = start.elapsed();
+        if silent >= CREATOR_GONE || waited >= longest {
+            let waited_ms = waited.as_millis() as u64;
+            return Err(Cause::NotReady { waited_ms });
+        }
+        drop(mapping);
+        pauses.sleep()?;
+    }
+}
+
+/// Waits for a bounded time until a segment in which this process has claimed a slot is open again. Returns `false`
+/// where it was removed. A replacer keeps it closed for one look only, and finds this process.
+pub(crate) fn await_open(
+    mapping: &Mapping,
+    key: i32,
+    options: &SegmentOptions,
+) -> Result<bool, Cause> {
+    let start = Instant::now();
+    let mut pauses = Pauses::new(options);
+    loop {
+        match observe(mapping)? {
+            Look::Ready => return Ok(true),
+            Look::Removed => return Ok(false),
+            Look::Closing => reopen_if_abandoned(mapping, key)?,
+            // It was ready a moment ago, so a process has spoilt it since.
+            _ => {}
+        }
+        let waited = start.elapsed();
+        if waited >= CREATOR_GONE {
+            let waited_ms = waited.as_millis() as u64;
+            return Err(Cause::NotReady { waited_ms });
+        }
+        pauses.sleep()?;
+    }
 }
 
 /// Refuses a segment that is not what the caller expects.
 pub(crate) fn check_shape(
-    key: i32,
     size: usize,
     options: &SegmentOptions,
     layout: &Layout,
-) -> CortexResult<()> {
+) -> Result<(), Cause> {
     let shape = &layout.shape;
     let differs = |what, expected, found| {
-        Err(CortexError::Layout {
-            key,
+        Err(Cause::Layout {
             what,
             expected,
             found,
@@ -165,3 +302,6 @@ pub(crate) fn check_shape(
     }
     Ok(())
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,27 +1,38 @@
-//! Writing: whatever takes the lock's write access follows the commit protocol here, whatever the lock, because
-//! optimistic readers and observers depend on the counters.
+//! Writing. Every write is these steps, in this order, whatever the lock and the caller, because optimistic readers
+//! and observers depend on the counters:
+//!
+//! 1. take the lock (`take`);
+//! 2. refuse what must not be written ([`Segment::check_write`]);
+//! 3. begin the commit, and bring its slot up to date ([`Segment::begin_commit`]);
+//! 4. store the bytes into that slot;
+//! 5. commit, release the lock, wake the waiters ([`Segment::end_write`]).
+//!
+//! [`Segment::write_with`] and [`Segment::update_with`] take these steps in one call, and so does `fast`, where the
+//! lock is free. With a write guard, its user stores the bytes between 3 and 5. A guard that publishes commits and
+//! begins anew without releasing the lock (`crate::protocol::signal::publish`).
 
-use super::{Limit, Segment};
-use crate::commit::{Begun, Lines};
+use super::handle::{log_dropped_error, Segment};
+use crate::attachment::patience::Limit;
+use crate::attachment::slots::Lines;
 use crate::copy;
 use crate::error::{CortexError, CortexResult};
-use crate::participants::Id;
-use crate::signal;
-use crate::sync::{Access, CortexSync};
-use crate::sys::address;
+use crate::locks::{Access, CortexSync};
+use crate::protocol::commit::{Begun, LineRange};
+use crate::protocol::participants::Id;
+use crate::protocol::signal;
+use crate::sys::futex;
 use bytemuck::NoUninit;
+use std::borrow::Borrow;
 
 impl<L: CortexSync> Segment<L> {
-    /// Replaces the bytes from `offset` on by `data`, in one commit. Costs what it changes.
+    /// Replaces the bytes from `offset` on by `data`, in one commit. Its cost depends on how many bytes it changes.
     ///
     /// # Errors
-    /// `InvalidArgument` where the range leaves the segment; `Timeout`, `Interrupted`, `Busy`,
-    /// `Poisoned`, `Removed`, and whatever the lock fails with.
+    /// `InvalidArgument` where the range leaves the segment; `Timeout`, `Interrupted`, `Busy`, `Poisoned`, `Removed`,
+    /// and any error of the lock.
     #[inline]
     pub fn write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
-        self.check_range(offset, data.len())?;
-        // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Handle) }
+        self.write_at_within(offset, data, Limit::Handle)
     }
 
     /// [`Segment::write_at`] that never waits: `Timeout` where it would have to.
@@ -29,9 +40,19 @@ impl<L: CortexSync> Segment<L> {
     /// # Errors
     /// As [`Segment::write_at`].
     pub fn try_write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
+        self.write_at_within(offset, data, Limit::Never)
+    }
+
+    #[inline]
+    pub(crate) fn write_at_within(
+        &self,
+        offset: usize,
+        data: &[u8],
+        limit: Limit,
+    ) -> CortexResult<()> {
         self.check_range(offset, data.len())?;
         // SAFETY: the range was checked.
-        unsafe { self.store(offset, data.as_ptr(), data.len(), Limit::Never) }
+        unsafe { self.store(offset, data.as_ptr(), data.len(), limit) }
     }
 
     /// # Safety
@@ -52,45 +73,121 @@ impl<L: CortexSync> Segment<L> {
         let copy = |slot: *mut u8| unsafe { copy::store(data, slot.add(offset), length) };
         let is_whole = length == self.slots.size;
         let changed = if is_whole {
-            Lines::WHOLE
+            LineRange::WHOLE
         } else {
-            Lines::covering(offset, length)
+            LineRange::covering(offset, length)
         };
         self.write_with(limit, is_whole, changed, copy)
     }
 
-    /// Writes by `copy`, which is given the slot: all of it, if `is_whole`.
+    /// Writes by `copy`, which is given the slot, and fills all of it if `is_whole`.
     #[inline]
     pub(crate) fn write_with(
         &self,
         limit: Limit,
         is_whole: bool,
-        changed: Lines,
+        changed: LineRange,
         copy: impl FnOnce(*mut u8),
     ) -> CortexResult<()> {
-        self.take_write(limit)?;
-        let begun = self.begin_write(is_whole)?;
-        copy(self.slots.look_up(self.slots.count, begun.commit));
-        self.slots.ledger().commit(begun.commit, changed);
-        self.release_write()?;
-        self.wake_waiters();
-        Ok(())
+        if self.take_write_at_once(&*self.lock).is_none() {
+            return self.write_slow(limit, is_whole, changed, copy);
+        }
+        self.write_taken(is_whole, changed, copy)
     }
 
-    /// Begins a commit under the write lock, and brings its slot up to date unless all of it will be
-    /// written. On an error the lock is released.
+    /// [`Segment::write_with`] where the lock is not free. It is a function of its own, because what it keeps until the
+    /// call is over would cost the fast path two accesses to the stack.
+    #[cold]
+    #[inline(never)]
+    fn write_slow(
+        &self,
+        limit: Limit,
+        is_whole: bool,
+        changed: LineRange,
+        copy: impl FnOnce(*mut u8),
+    ) -> CortexResult<()> {
+        let _taken = self.take_slow(limit, Access::Write)?;
+        self.write_taken(is_whole, changed, copy)
+    }
+
+    /// The rest of [`Segment::write_with`], under the lock.
     #[inline]
-    pub(super) fn begin_write(&self, is_whole: bool) -> CortexResult<Begun> {
-        let ledger = self.slots.ledger();
-        if !is_whole && self.slots.count == 1 && ledger.is_unfinished() {
-            self.lock.release(Access::Write)?;
+    fn write_taken(
+        &self,
+        is_whole: bool,
+        changed: LineRange,
+        copy: impl FnOnce(*mut u8),
+    ) -> CortexResult<()> {
+        // A copy, so that the compiler need not load it again after stores by other processes, which it must expect.
+        let lines = self.slots.lines();
+        let begun = self.begin_write(lines, is_whole)?;
+        copy(self.slots.look_up(lines.ledger.slots, begun.commit));
+        self.end_write(lines, &*self.lock, begun.commit, changed)
+    }
+
+    /// Takes steps 2 and 3. On an error it releases the lock.
+    #[inline(always)]
+    pub(super) fn begin_write(&self, lines: Lines<'_>, is_whole: bool) -> CortexResult<Begun> {
+        let next = self.check_write(lines, is_whole)?;
+        Ok(self.begin_commit(lines, next, is_whole))
+    }
+
+    /// Refuses to write over what a writer in place left half way, and where the segment is known to be lost; on an
+    /// error it releases the lock. Returns which commit the write is to make.
+    #[inline(always)]
+    fn check_write(&self, lines: Lines<'_>, is_whole: bool) -> CortexResult<Begun> {
+        let ledger = lines.ledger;
+        if !is_whole && ledger.slots == 1 && ledger.is_unfinished() {
+            self.release_write()?;
             return Err(self.poisoned());
         }
-        let begun = ledger.begin();
-        if !is_whole && self.slots.count > 1 {
+        let next = ledger.next();
+        if self.attachment.watch.is_due(next.commit) {
+            self.look_before_write(next.commit)?;
+        }
+        Ok(next)
+    }
+
+    /// Begins the commit that [`Segment::check_write`] returned, and brings its slot up to date unless all of it will
+    /// be written.
+    #[inline(always)]
+    pub(super) fn begin_commit(&self, lines: Lines<'_>, next: Begun, is_whole: bool) -> Begun {
+        let begun = lines.ledger.begin_with(next);
+        if !is_whole && lines.ledger.slots > 1 {
             self.catch_up(begun);
         }
-        Ok(begun)
+        begun
+    }
+
+    /// Commits, releases this lock, which is the segment's own, and wakes the waiters for a commit. The commit is made
+    /// whether or not the lock can be released, so they are woken in either case.
+    #[inline(always)]
+    pub(super) fn end_write(
+        &self,
+        lines: Lines<'_>,
+        lock: &impl CortexSync,
+        commit: u64,
+        changed: LineRange,
+    ) -> CortexResult<()> {
+        lines.ledger.commit(commit, changed);
+        // SAFETY: every caller has taken it for writing on this thread, and is done with the payload; its guard, if any,
+        // is consumed.
+        let released = unsafe { lock.release(Access::Write) };
+        self.wake_waiters(lines);
+        released
+    }
+
+    /// Asks whether the segment is still there, before a write of this number, for which
+    /// [`Watch::is_due`](crate::attachment::loss::Watch::is_due) says that it is time to ask. On an error it releases
+    /// the lock.
+    #[cold]
+    #[inline(never)]
+    fn look_before_write(&self, commit: u64) -> CortexResult<()> {
+        if self.attachment.is_known_to_be_lost(commit) {
+            self.release_write()?;
+            return Err(CortexError::Removed { key: self.key() });
+        }
+        Ok(())
     }
 
     /// Copies what the slot of this commit has missed from the slot of the last.
@@ -100,20 +197,22 @@ impl<L: CortexSync> Segment<L> {
         let from = self.slots.of(begun.commit.wrapping_sub(1));
         let to = self.slots.of(begun.commit);
         // SAFETY: two different slots (the layout has at least two), each valid for `size` bytes,
-        // of which the range is a part (Lines::bytes).
+        // of which the range is a part (LineRange::bytes).
         unsafe { copy::transfer(from.add(range.start), to.add(range.start), range.len()) };
     }
 
+    /// Releases the lock, for a caller that has taken it for writing on this thread and is done with the payload.
     #[inline]
     pub(super) fn release_write(&self) -> CortexResult<()> {
-        self.lock.release(Access::Write)
+        // SAFETY: every caller has taken it (`take_write`), and its guard, if any, is consumed.
+        unsafe { self.lock.release(Access::Write) }
     }
 
-    /// Wakes those who wait for a commit, after the lock was released.
-    #[inline]
-    pub(super) fn wake_waiters(&self) {
-        let line = self.slots.signal();
-        let is_awaited = if L::RELEASE_IS_FENCE {
+    /// Wakes the waiters for a commit, after the lock was released.
+    #[inline(always)]
+    pub(super) fn wake_waiters(&self, lines: Lines<'_>) {
+        let line = lines.signal;
+        let is_awaited = if L::RELEASE_IS_FENCE.0 {
             signal::is_awaited(line)
         } else {
             signal::is_awaited_after_store(line)
@@ -125,71 +224,73 @@ impl<L: CortexSync> Segment<L> {
 
     #[cold]
     pub(super) fn wake_waiters_slow(&self) {
-        let line = self.site.view.signal();
+        let line = self.attachment.mapped.signal();
         if signal::announce(line) {
-            address::wake_all(&line.signal);
+            futex::wake_all(&line.signal);
         }
     }
 
-    /// Replaces the whole value by what `change` makes of the current one, under the write lock. If
-    /// `change` fails or panics, nothing has happened, in any layout.
-    pub(crate) fn update_with<T: NoUninit, R>(
+    /// Replaces the whole value by what `change` makes of the current one, under the write lock. If `change` fails or
+    /// panics, the value is as before, in any layout. Where the lock's release fails, the change has been made.
+    ///
+    /// `change` returns the new value itself, or a box of it where it is large.
+    pub(crate) fn update_with<T: NoUninit, V: Borrow<T>, R, E: From<CortexError>>(
         &self,
-        change: impl FnOnce(*const u8) -> CortexResult<(T, R)>,
-    ) -> CortexResult<R> {
-        /// Releases what was taken, on a panic too.
+        limit: Limit,
+        change: impl FnOnce(*const u8) -> Result<(V, R), E>,
+    ) -> Result<R, E> {
+        /// Releases the lock, on a panic too.
         struct Release<'a, L: CortexSync>(&'a Segment<L>, Id);
         impl<L: CortexSync> Drop for Release<'_, L> {
             fn drop(&mut self) {
                 // A child forked within `change` holds nothing.
-                if self.0.site.claimed() != Some(self.1) {
+                if self.0.attachment.claimed() != Some(self.1) {
                     return;
                 }
                 if let Err(error) = self.0.release_write() {
-                    tracing::error!(key = self.0.key(), %error, "ending an update");
+                    log_dropped_error(self.0.key(), &error, "ending an update");
                 }
             }
         }
-        let me = self.take_write(Limit::Handle)?;
+        let taken = self.take_write(limit)?;
+        let me = taken.me;
+        let (slots, lines) = (&self.slots, self.slots.lines());
+        let next = self.check_write(lines, false)?;
         let release = Release(self, me);
-        let ledger = self.slots.ledger();
-        if self.slots.count == 1 && ledger.is_unfinished() {
-            return Err(self.poisoned());
-        }
-        let (value, result) = change(self.slots.of(ledger.committed()))?;
-        if self.site.claimed() != Some(me) {
+        let (value, result) = change(slots.of(next.commit.wrapping_sub(1)))?;
+        if self.attachment.claimed() != Some(me) {
             let detail = "the update began before the fork and belongs to the parent";
             return Err(CortexError::Busy {
                 key: self.key(),
                 detail,
-            });
+            }
+            .into());
         }
+        std::mem::forget(release);
         // Nothing was begun until here, so that a failed `change` leaves no unfinished commit.
-        let begun = ledger.begin();
-        let bytes = bytemuck::bytes_of(&value);
+        let begun = self.begin_commit(lines, next, true);
+        let bytes = bytemuck::bytes_of(value.borrow());
         // SAFETY: the slot is valid for `size` bytes and ours between begin and commit.
         unsafe {
-            let slot = self.slots.of(begun.commit);
-            copy::store(bytes.as_ptr(), slot, bytes.len().min(self.slots.size));
+            let slot = slots.of(begun.commit);
+            copy::store(bytes.as_ptr(), slot, bytes.len().min(slots.size));
         }
-        ledger.commit(begun.commit, Lines::WHOLE);
-        drop(release);
-        self.wake_waiters();
+        self.end_write(lines, &*self.lock, begun.commit, LineRange::WHOLE)?;
         Ok(result)
     }
 
-    /// Declares an unfinished write in place finished, with whatever bytes are there. Nothing to do
-    /// in the other layouts.
+    /// Declares an unfinished write in place finished, with the bytes that are there. It does nothing in the other
+    /// layouts.
     ///
     /// # Errors
-    /// Those of taking the lock for writing.
+    /// The errors of taking the lock for writing.
     pub fn clear_poison(&self) -> CortexResult<()> {
-        self.take_write(Limit::Handle)?;
+        let _taken = self.take_write(Limit::Handle)?;
         if self.slots.count == 1 && self.slots.ledger().is_unfinished() {
-            self.slots.ledger().heal();
+            self.slots.ledger().mark_finished();
         }
-        self.release_write()?;
-        self.wake_waiters();
-        Ok(())
+        let released = self.release_write();
+        self.wake_waiters(self.slots.lines());
+        released
     }
 }

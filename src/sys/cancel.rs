@@ -1,14 +1,14 @@
 //! Keeping `pthread_cancel` out of Rust frames.
 //!
 //! Cancelling unwinds with a foreign exception; inside an `extern "C"` Rust function that aborts the
-//! process, `catch_unwind` or not. So whatever may sleep, log or take long runs with cancellation
-//! disabled; it is delivered at the thread's next cancellation point after that.
+//! process, `catch_unwind` or not. So all code that may sleep, log or take long runs with cancellation
+//! disabled; a cancellation is delivered at the thread's next cancellation point after that.
 //!
 //! A thread with asynchronous cancelability, which POSIX allows to call nearly nothing, would be cancelled
 //! the moment that it is enabled again, still within Rust; so it is left with the deferred kind. That covers
 //! a call that waits; one that does not wait is not covered, and the header says so.
 
-/// Cancellation is disabled while this lives, and then as it was.
+/// Disables cancellation while it lives, and then restores the state.
 pub(crate) struct Disabled {
     previous: libc::c_int,
     // The state belongs to the thread.

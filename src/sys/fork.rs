@@ -1,4 +1,4 @@
-//! Which side of a `fork` this is.
+//! Tells a process from the processes that were forked from it.
 //!
 //! [`epoch`] is a number that differs between a process and every process forked from it. It lives
 //! in a page that the kernel zeroes in the child (`MADV_WIPEONFORK`, `madvise(2)`; `minherit(2)` on
@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The word in the wiped page, or [`FALLBACK`]; null before the first question.
-static PLACE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+static EPOCH_WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The last epoch given out; an ordinary variable, inherited by a child.
 static LAST: AtomicU32 = AtomicU32::new(0);
@@ -16,27 +16,29 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 /// The epoch where no page can be wiped; zeroed in the child by `pthread_atfork`.
 static FALLBACK: AtomicU32 = AtomicU32::new(0);
 
-/// Never 0 and never `u32::MAX`, the same for the life of a process, another one in a forked child.
+/// Returns the epoch of this process. It is never 0 and never `u32::MAX`, stays the same for the life of a process, and
+/// is another one in a forked child.
 #[inline]
 pub(crate) fn epoch() -> u32 {
-    let word = place();
+    let word = epoch_word();
     match word.load(Ordering::Relaxed) {
         0 => next_epoch(word),
         epoch => epoch,
     }
 }
 
-/// Where the epoch stands, for those who look at it often: 0 in a forked child until somebody has
-/// called [`epoch`]. Always the same place.
+/// Returns the word that has the epoch, for callers that look at it often. It is 0 in a forked child until a thread has
+/// called [`epoch`]. The word is always the same.
 #[inline]
-pub(crate) fn place() -> &'static AtomicU32 {
-    let place = PLACE.load(Ordering::Acquire);
-    // SAFETY: once set, PLACE points to a word that is never unmapped.
-    unsafe { place.as_ref() }.unwrap_or_else(make_place)
+pub(crate) fn epoch_word() -> &'static AtomicU32 {
+    let address = EPOCH_WORD.load(Ordering::Acquire);
+    // SAFETY: once set, EPOCH_WORD points to a word that is never unmapped.
+    unsafe { address.as_ref() }.unwrap_or_else(make_epoch_word)
 }
 
 #[cold]
-fn make_place() -> &'static AtomicU32 {
+fn make_epoch_word() -> &'static AtomicU32 {
+    super::loaded::stay();
     let fresh = wiped_page().unwrap_or_else(|| {
         // SAFETY: the function given is async-signal-safe: it stores to a static.
         unsafe { libc::pthread_atfork(None, None, Some(forget_epoch)) };
@@ -44,12 +46,13 @@ fn make_place() -> &'static AtomicU32 {
     });
     // A thread that was faster wins; the page made here is then left unused (once, at most a page).
     let null = std::ptr::null_mut();
-    let place = match PLACE.compare_exchange(null, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => fresh,
-        Err(winner) => winner,
-    };
-    // SAFETY: as in `place`.
-    let word = unsafe { &*place };
+    let address =
+        match EPOCH_WORD.compare_exchange(null, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => fresh,
+            Err(winner) => winner,
+        };
+    // SAFETY: as in `epoch_word`.
+    let word = unsafe { &*address };
     next_epoch(word);
     word
 }

@@ -1,7 +1,7 @@
-//! Numbers from the system's generator. They are to differ, not to be secret: whoever draws a key that is in use
-//! draws again.
+//! Numbers from the system's generator. They must differ, and need not be secret: a process that draws a key that is in
+//! use draws again.
 
-/// A random key: never 0, which is `IPC_PRIVATE` and cannot be attached by key. Positive, so that it
+/// Returns a random key: never 0, which is `IPC_PRIVATE` and cannot be attached by key. Positive, so that it
 /// reads the same in `ipcs`, in shells and in C.
 pub(crate) fn key() -> i32 {
     loop {
@@ -21,8 +21,8 @@ fn word() -> u32 {
     }
 }
 
-/// What differs from process to process and from call to call, where the generator does not answer (a
-/// sandbox that forbids the call, a kernel that lacks it).
+/// Returns a number that differs from process to process and from call to call, for where the generator does not answer
+/// (a sandbox that forbids the call, a kernel that lacks it).
 #[cold]
 fn without_generator() -> u32 {
     use std::hash::{DefaultHasher, Hash, Hasher};

@@ -8,6 +8,14 @@
 #[allow(unused_imports)] // the tests take some
 pub(crate) use libc::{GETALL, GETPID, GETVAL, SEM_UNDO, SETALL};
 
+/// `libc` does not have it for Android.
+#[allow(dead_code)] // the tests do without
+pub(crate) const GETNCNT: libc::c_int = if cfg!(any(target_os = "linux", target_os = "android")) {
+    14
+} else {
+    3
+};
+
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 mod numbers {
     pub(crate) const GETPID: libc::c_int = 4;

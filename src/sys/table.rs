@@ -3,46 +3,70 @@
 //! No other system has them in a form that programs of all its versions can read, while its own `ipcs`
 //! knows its own kernel.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::memory::gather;
 use super::{Failure, SysResult};
 use std::io;
 
-/// What to say where neither is there.
+/// The error message where neither is there.
 pub(crate) const HINT: &str = if cfg!(any(target_os = "linux", target_os = "android")) {
     "this system does not list its segments in /proc/sysvipc/shm. Ask `ipcs -m`; what is given a key works all the same"
 } else {
     "this system has no `ipcs -m` to list its segments. What is given a key works all the same"
 };
 
-/// (key, id) of every segment in this IPC namespace. `ENOENT` where the system does not tell.
-pub(crate) fn segments() -> SysResult<Vec<(i32, i32)>> {
+/// An object in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) key: i32,
+    pub(crate) id: i32,
+    /// The second (since 1970) in which it was created, or its owner or mode changed; `None` where the table does not
+    /// say.
+    pub(crate) changed: Option<u64>,
+}
+
+/// Returns every segment in this IPC namespace. `ENOENT` where the system does not tell.
+pub(crate) fn segments() -> SysResult<Vec<Row>> {
     read("shm", "-m").map_err(|error| Failure {
         call: "read(/proc/sysvipc/shm)",
         error,
     })
 }
 
-/// The id of every semaphore set in this IPC namespace. `ENOENT` where the system does not tell.
-pub(crate) fn semaphore_sets() -> SysResult<Vec<i32>> {
-    let sets = read("sem", "-s").map_err(|error| Failure {
+/// Returns every semaphore set in this IPC namespace. `ENOENT` where the system does not tell.
+pub(crate) fn semaphore_sets() -> SysResult<Vec<Row>> {
+    read("sem", "-s").map_err(|error| Failure {
         call: "read(/proc/sysvipc/sem)",
         error,
-    })?;
-    Ok(sets.into_iter().map(|(_, id)| id).collect())
+    })
 }
 
-/// The tables begin with a heading, and each line with key and id (`proc(5)`).
+/// Returns whether the kernel removes every segment with its last attachment, made to stay or not
+/// (`proc_sys_kernel(5)`). A setting of the IPC namespace, 0 by default; no other system has it.
+pub(crate) fn removes_with_last() -> bool {
+    cfg!(any(target_os = "linux", target_os = "android"))
+        && std::fs::read("/proc/sys/kernel/shm_rmid_forced")
+            .is_ok_and(|text| text.starts_with(b"1"))
+}
+
+/// Reads a table. It begins with a heading, and each line with key and id (`proc(5)`).
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn read(table: &str, _option: &str) -> io::Result<Vec<(i32, i32)>> {
+fn read(table: &str, _option: &str) -> io::Result<Vec<Row>> {
     let text = std::fs::read_to_string(format!("/proc/sysvipc/{table}"))?;
+    let heading = text.lines().next().unwrap_or_default();
+    let place = heading.split_whitespace().position(|name| name == "ctime");
     let row = |line: &str| {
         let mut fields = line.split_whitespace();
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        let (key, id) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let changed = place.and_then(|place| fields.nth(place - 2)?.parse().ok());
+        Some(Row { key, id, changed })
     };
-    Ok(text.lines().skip(1).filter_map(row).collect())
+    let rows = text.lines().skip(1).filter_map(row);
+    gather(text.lines().count(), rows).map_err(|failure| failure.error)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn read(_table: &str, option: &str) -> io::Result<Vec<(i32, i32)>> {
+fn read(_table: &str, option: &str) -> io::Result<Vec<Row>> {
     let output = std::process::Command::new("ipcs").arg(option).output()?;
     if !output.status.success() {
         return Err(io::Error::other("ipcs failed"));
@@ -50,10 +74,10 @@ fn read(_table: &str, option: &str) -> io::Result<Vec<(i32, i32)>> {
     Ok(rows(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The objects in what the BSDs' and macOS's `ipcs` prints: a letter, the id, and the key, which is decimal
+/// Returns the objects in what the BSDs' and macOS's `ipcs` prints: a letter, the id, and the key, which is decimal
 /// on some and hexadecimal on others.
 #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
-fn rows(text: &str) -> Vec<(i32, i32)> {
+fn rows(text: &str) -> Vec<Row> {
     let row = |line: &str| {
         let mut fields = line.split_whitespace();
         fields.next().filter(|&kind| kind == "m" || kind == "s")?;
@@ -63,14 +87,23 @@ fn rows(text: &str) -> Vec<(i32, i32)> {
             Some(digits) => u32::from_str_radix(digits, 16).ok()? as i32,
             None => key.parse::<i64>().ok()? as i32,
         };
-        Some((key, id))
+        Some(Row {
+            key,
+            id,
+            changed: None,
+        })
     };
     text.lines().filter_map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rows;
+    use super::Row;
+
+    fn rows(text: &str) -> Vec<(i32, i32)> {
+        let pair = |row: Row| (row.key, row.id);
+        super::rows(text).into_iter().map(pair).collect()
+    }
 
     #[test]
     fn ipcs_of_macos_and_freebsd_are_understood() {

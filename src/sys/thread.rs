@@ -1,6 +1,7 @@
 //! A cheap name for the calling thread, unique among the threads that live in this process.
 
-/// Never 0. Another thread may get the same one after this thread has ended.
+/// Returns the name of the calling thread. It is never 0, and even. Another thread may get the same one after this
+/// thread has ended.
 #[inline]
 pub(crate) fn token() -> usize {
     #[cfg(all(
@@ -35,7 +36,7 @@ pub(crate) fn token() -> usize {
     )))]
     {
         thread_local! {
-            static PLACE: u8 = const { 0 };
+            static PLACE: u64 = const { 0 };
         }
         PLACE.with(|place| std::ptr::from_ref(place) as usize)
     }

@@ -1,10 +1,10 @@
 /* What the C tests share: CHECK, keys, children, and leaving the kernel's tables as they were.
  *
- * Each test is a program. It includes this file first, ends with `return check_done("name");`, and prints
- * `ok name`, or `FAIL file:line expression` and exits with 1.
+ * Each file is a program. It includes this file first and ends with CHECK_MAIN and its tests, which is its main: it runs them
+ * and prints `ok FILE`, or `FAIL file:line expression` and the test's name, and exits with 1.
  *
  * - check_key() gives random keys that are not in use; what is made under them is removed at the end, also
- *   after a failure, also when the watchdog (120 s), SIGTERM or SIGINT ends the test.
+ *   after a failure, also when the watchdog (120 s for each test), SIGTERM or SIGINT ends the program.
  * - check_fork() starts children that the end of the test, however it comes, does not leave behind.
  * - check_tell/check_hear pass a byte through a pipe: tests wait for one another, they do not sleep.
  * - check_done() fails if anything is left under a key, or (Linux) if a semaphore set is left that one of
@@ -40,6 +40,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __cplusplus
+#include <exception>
+#endif
 
 #if defined(__GNUC__)
 #define CHECK_UNUSED __attribute__((unused))
@@ -51,11 +54,13 @@ enum { CHECK_MOST_KEYS = 512, CHECK_MOST_CHILDREN = 4096, CHECK_MOST_SETS = 4096
 
 /* ------------------------------------------------------------------------------------- failures */
 
+static const char *check_running = "no test"; /* its name */
+
 CHECK_UNUSED static void check_failed(const char *file, int line, const char *expression)
 {
     const char *message = neocortex_last_message();
 
-    printf("FAIL %s:%d %s\n", file, line, expression);
+    printf("FAIL %s:%d %s (%s)\n", file, line, expression, check_running);
     printf("     last status %d, OS error %d, custom %d: %s\n", (int)neocortex_last_status(),
            neocortex_last_os_error(), neocortex_last_custom(), message == NULL ? "(null)" : message);
     fflush(stdout);
@@ -210,7 +215,7 @@ CHECK_UNUSED static void check_watchdog(int number)
     _exit(124);
 }
 
-/* First in main(). */
+/* First in a main() of its own. */
 CHECK_UNUSED static void check_start(void)
 {
     struct sigaction action;
@@ -234,7 +239,7 @@ CHECK_UNUSED static bool check_exists(int32_t key)
     return shmget((key_t)key, 0, 0) >= 0 || errno != ENOENT;
 }
 
-/* Last in main(): `return check_done("name");` */
+/* Last in a main() of its own: `return check_done("name");` */
 CHECK_UNUSED static int check_done(const char *name)
 {
     for (int i = 0; i < check_child_count; i++) {
@@ -454,12 +459,100 @@ CHECK_UNUSED static int check_stranger_writes(int32_t key, uint64_t value)
     return 100 - WEXITSTATUS(status);
 }
 
-/* The built-in locks; a table that this build does not have is NULL. */
+/* The built-in locks, by number; a table that this build does not have is NULL. `tests/header.rs` holds the list to that of
+ * the library. */
+CHECK_UNUSED static const neocortex_lock_ops *(*const check_locks[])(void) = {
+    neocortex_lock_seqlock,
+    neocortex_lock_rwlock,
+    neocortex_lock_semaphore,
+};
+
+enum { CHECK_LOCKS = sizeof check_locks / sizeof *check_locks };
+
 CHECK_UNUSED static const neocortex_lock_ops *check_lock(int number)
 {
-    return number == 0 ? neocortex_lock_seqlock() : number == 1 ? neocortex_lock_rwlock() : neocortex_lock_semaphore();
+    return check_locks[number]();
 }
 
-enum { CHECK_LOCKS = 3 };
+/* Attributes of the shared memory under a key, from the kernel. */
+CHECK_UNUSED static struct shmid_ds check_stat(int32_t key)
+{
+    struct shmid_ds found;
+    const int id = shmget((key_t)key, 0, 0);
+
+    CHECK(id >= 0);
+    CHECK(shmctl(id, IPC_STAT, &found) == 0);
+    return found;
+}
+
+/* ----------------------------------------------------------------------------------------- main */
+
+/* What a test of CHECK_EACH_LOCK or CHECK_EACH_LAYOUT is to make its segments with. */
+static struct {
+    const neocortex_lock_ops *lock;
+    uint32_t flags; /* 0 or NEOCORTEX_IN_PLACE */
+} check_given CHECK_UNUSED;
+
+enum check_how { CHECK_HOW_ONCE, CHECK_HOW_LOCK, CHECK_HOW_LAYOUT };
+
+struct check_test {
+    const char *name;
+    void (*run)(void);
+    enum check_how how;
+};
+
+/* A test that runs once; with each lock that this build has; with each lock, in both layouts. */
+#define CHECK_ONCE(test) {#test, test, CHECK_HOW_ONCE}
+#define CHECK_EACH_LOCK(test) {#test, test, CHECK_HOW_LOCK}
+#define CHECK_EACH_LAYOUT(test) {#test, test, CHECK_HOW_LAYOUT}
+
+/* The main of a program: runs its tests, those that run more than once with everything given before the next one. */
+#define CHECK_MAIN(...) \
+    int main(void) \
+    { \
+        static const struct check_test tests[] = {__VA_ARGS__}; \
+        return check_run(__FILE__, tests, sizeof tests / sizeof *tests); \
+    }
+
+CHECK_UNUSED static void check_run_test(const struct check_test *test)
+{
+    check_running = test->name;
+    alarm(CHECK_WATCHDOG); /* anew for each: the machine may be busy */
+#ifdef __cplusplus
+    try {
+        test->run();
+    } catch (const std::exception &unexpected) {
+        printf("unexpected exception: %s\n", unexpected.what());
+        CHECK(false && "no exception");
+    }
+#else
+    test->run();
+#endif
+}
+
+CHECK_UNUSED static int check_run(const char *file, const struct check_test *tests, size_t count)
+{
+    const char *slash = strrchr(file, '/');
+    char name[64];
+
+    check_start();
+    snprintf(name, sizeof name, "%s", slash == NULL ? file : slash + 1);
+    *strrchr(name, '.') = '\0';
+    for (int round = 0; round < 2 * CHECK_LOCKS; round++) {
+        check_given.lock = check_lock(round / 2);
+        check_given.flags = round % 2 == 0 ? 0 : NEOCORTEX_IN_PLACE;
+        for (size_t i = 0; i < count; i++) {
+            const bool is_due = tests[i].how == CHECK_HOW_ONCE   ? round == 0
+                                : tests[i].how == CHECK_HOW_LOCK ? round % 2 == 0
+                                                                 : true;
+
+            if (is_due && (tests[i].how == CHECK_HOW_ONCE || check_given.lock != NULL)) {
+                check_run_test(&tests[i]);
+            }
+        }
+    }
+    check_running = "the end";
+    return check_done(name);
+}
 
 #endif

@@ -514,17 +514,13 @@ static void it_excludes_processes_and_passes_the_dead(void)
     check_close_pipe(held);
 }
 
-int main(void)
-{
-    check_start();
-    callbacks_are_called_in_pairs();
-    force_ownership_is_passed_on();
-    optional_callbacks_may_be_missing();
-    incomplete_tables_are_refused();
-    failures_are_custom_and_carry_their_code();
-    timeouts_reach_the_lock();
-    attaching_without_the_table_names_the_lock();
-    a_copy_of_a_built_in_table_works();
-    it_excludes_processes_and_passes_the_dead();
-    return check_done("custom_lock");
-}
+CHECK_MAIN(
+    CHECK_ONCE(callbacks_are_called_in_pairs),
+    CHECK_ONCE(force_ownership_is_passed_on),
+    CHECK_ONCE(optional_callbacks_may_be_missing),
+    CHECK_ONCE(incomplete_tables_are_refused),
+    CHECK_ONCE(failures_are_custom_and_carry_their_code),
+    CHECK_ONCE(timeouts_reach_the_lock),
+    CHECK_ONCE(attaching_without_the_table_names_the_lock),
+    CHECK_ONCE(a_copy_of_a_built_in_table_works),
+    CHECK_ONCE(it_excludes_processes_and_passes_the_dead))

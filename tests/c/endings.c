@@ -6,16 +6,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-static const neocortex_lock_ops *lock;
-static uint32_t flags;
-
 static neocortex_segment *create(void)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
     neocortex_segment *segment;
 
-    options.lock = lock;
-    options.flags = flags;
+    options.lock = check_given.lock;
+    options.flags = check_given.flags;
     segment = check_create(8, &options);
     check_write(segment, 5);
     return segment;
@@ -27,7 +24,7 @@ static void check_free(neocortex_segment *segment, uint64_t value)
     uint64_t seen = 0;
     const neocortex_status status = neocortex_read(segment, &seen, sizeof seen);
 
-    if ((flags & NEOCORTEX_IN_PLACE) != 0 && status == NEOCORTEX_ERR_POISONED) {
+    if ((check_given.flags & NEOCORTEX_IN_PLACE) != 0 && status == NEOCORTEX_ERR_POISONED) {
         CHECK(neocortex_is_poisoned(segment));
     } else {
         CHECK_OK(status);
@@ -112,8 +109,8 @@ static void an_owner_that_exits_leaves_the_value(void)
         if (child == 0) {
             neocortex_options options = NEOCORTEX_OPTIONS_INIT;
 
-            options.lock = lock;
-            options.flags = flags;
+            options.lock = check_given.lock;
+            options.flags = check_given.flags;
             segment = neocortex_create(key, 8, &options);
             CHECK(segment != NULL);
             check_write(segment, 5);
@@ -153,7 +150,7 @@ static void use_and_close_at_exit(void)
         CHECK_OK(neocortex_write_begin(at_exit_segment, &data));
         CHECK_OK(neocortex_write_abort(at_exit_segment));
     }
-    if (flags & NEOCORTEX_IN_PLACE) {
+    if (check_given.flags & NEOCORTEX_IN_PLACE) {
         CHECK_OK(neocortex_clear_poison(at_exit_segment));
     }
     CHECK_OK(neocortex_close(at_exit_segment));
@@ -170,8 +167,8 @@ static void an_atexit_handler_uses_and_closes(void)
         if (child == 0) {
             neocortex_options options = NEOCORTEX_OPTIONS_INIT;
 
-            options.lock = lock;
-            options.flags = flags;
+            options.lock = check_given.lock;
+            options.flags = check_given.flags;
             at_exit_segment = neocortex_create(key, 8, &options);
             CHECK(at_exit_segment != NULL);
             at_exit_guard = what;
@@ -218,7 +215,7 @@ static void a_thread_that_ends_with_a_guard_rolls_it_back(void)
     for (int what = 0; what < HOLDS; what++) {
         const struct held_by_thread held = run_thread(hold_and_end, what);
 
-        if (flags == 0) {
+        if (check_given.flags == 0) {
             CHECK(neocortex_commit_count(held.segment) == 1);
         }
         check_free(held.segment, 5);
@@ -430,7 +427,7 @@ static void a_cancelled_thread_ends_after_its_call(int type)
         CHECK(ended == PTHREAD_CANCELED);
         CHECK(cancelled.returned);
         CHECK_OK(cancelled.status);
-        if (flags == 0) {
+        if (check_given.flags == 0) {
             check_free(segment, call == CALL_WRITE || call == CALL_WRITE_AT ? 7 : 6);
         } else {
             CHECK_STATUS(check_stranger_writes(neocortex_key(segment), 8), NEOCORTEX_OK);
@@ -472,8 +469,8 @@ static void *call_everything(void *argument)
     sink = fopen("/dev/null", "w");
     CHECK(sink != NULL);
     neocortex_set_log(print, sink);
-    options.lock = lock;
-    options.flags = flags | NEOCORTEX_REPLACE_STALE;
+    options.lock = check_given.lock;
+    options.flags = check_given.flags | NEOCORTEX_REPLACE_STALE;
     segment = neocortex_create(key, 8, &options);
     CHECK(segment != NULL);
     child = check_fork();
@@ -483,9 +480,14 @@ static void *call_everything(void *argument)
         check_stay();
     }
     check_hear(held);
+    CHECK(pthread_cancel(pthread_self()) == 0);
+    CHECK(pthread_setcancelstate(before, NULL) == 0);
+    CHECK_OK(neocortex_set_timeout(segment, CHECK_MS));
+    CHECK_STATUS(neocortex_write(segment, &value, 8), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_set_timeout(segment, NEOCORTEX_FOREVER));
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL) == 0);
     check_kill(child);
     check_close_pipe(held);
-    CHECK(pthread_cancel(pthread_self()) == 0);
     CHECK(pthread_setcancelstate(before, NULL) == 0);
     CHECK_OK(neocortex_write(segment, &value, 8)); /* logs that it passes the dead holder */
     CHECK_OK(neocortex_close(segment));
@@ -503,9 +505,7 @@ static void *call_everything(void *argument)
     CHECK_OK(neocortex_read_end(segment));
     CHECK_OK(neocortex_write_begin(segment, &data));
     CHECK_OK(neocortex_write_mark(segment, 0, 8));
-    CHECK_OK(neocortex_set_timeout(other, CHECK_MS));
-    CHECK_STATUS(neocortex_write(other, &value, 8), NEOCORTEX_ERR_TIMEOUT);
-    CHECK_OK(neocortex_set_timeout(other, NEOCORTEX_FOREVER));
+    CHECK_STATUS(neocortex_write(other, &value, 8), NEOCORTEX_ERR_BUSY);
     CHECK_OK(neocortex_write_commit(segment));
     CHECK_OK(neocortex_write_begin(segment, &data));
     CHECK_OK(neocortex_write_abort(segment));
@@ -519,7 +519,8 @@ static void *call_everything(void *argument)
     CHECK_OK(neocortex_close(other));
     CHECK_STATUS(neocortex_reclaim(key), NEOCORTEX_ERR_BUSY);
     CHECK_OK(neocortex_close(segment));
-    CHECK_OK(neocortex_reclaim(key));
+    CHECK_STATUS(neocortex_reclaim(key), NEOCORTEX_ERR_BUSY); /* it was made to stay */
+    CHECK_OK(neocortex_remove(key));
     segment = neocortex_create(key, 8, &options);
     CHECK(segment != NULL);
     CHECK_OK(neocortex_remove(key));
@@ -545,26 +546,25 @@ static void no_call_is_a_cancellation_point(void)
     CHECK(printed > 0);
 }
 
-int main(void)
+static void a_thread_cancelled_in_a_call_ends_after_it(void)
 {
-    check_start();
-    no_call_is_a_cancellation_point();
-    for (int i = 0; i < 2 * CHECK_LOCKS; i++) {
-        lock = check_lock(i / 2);
-        flags = i % 2 == 0 ? 0 : NEOCORTEX_IN_PLACE;
-        if (lock == NULL) {
-            continue;
-        }
-        a_process_that_ends_holds_nothing();
-        an_owner_that_exits_leaves_the_value();
-        an_atexit_handler_uses_and_closes();
-        a_thread_that_ends_with_a_guard_rolls_it_back();
-        the_destructor_of_a_thread_key_may_use_a_handle();
-        what_the_destructor_of_a_thread_key_begins_first_is_rolled_back();
-        a_handle_is_closed_by_another_thread_than_opened_it();
-        a_cancelled_thread_ends_after_its_call(PTHREAD_CANCEL_DEFERRED);
-        /* POSIX does not allow it; the process survives it all the same where the call is asleep. */
-        a_cancelled_thread_ends_after_its_call(PTHREAD_CANCEL_ASYNCHRONOUS);
-    }
-    return check_done("endings");
+    a_cancelled_thread_ends_after_its_call(PTHREAD_CANCEL_DEFERRED);
 }
+
+/* POSIX does not allow it; the process survives it all the same where the call is asleep. */
+static void a_thread_cancelled_at_any_time_ends_after_its_call(void)
+{
+    a_cancelled_thread_ends_after_its_call(PTHREAD_CANCEL_ASYNCHRONOUS);
+}
+
+CHECK_MAIN(
+    CHECK_ONCE(no_call_is_a_cancellation_point),
+    CHECK_EACH_LAYOUT(a_process_that_ends_holds_nothing),
+    CHECK_EACH_LAYOUT(an_owner_that_exits_leaves_the_value),
+    CHECK_EACH_LAYOUT(an_atexit_handler_uses_and_closes),
+    CHECK_EACH_LAYOUT(a_thread_that_ends_with_a_guard_rolls_it_back),
+    CHECK_EACH_LAYOUT(the_destructor_of_a_thread_key_may_use_a_handle),
+    CHECK_EACH_LAYOUT(what_the_destructor_of_a_thread_key_begins_first_is_rolled_back),
+    CHECK_EACH_LAYOUT(a_handle_is_closed_by_another_thread_than_opened_it),
+    CHECK_EACH_LAYOUT(a_thread_cancelled_in_a_call_ends_after_it),
+    CHECK_EACH_LAYOUT(a_thread_cancelled_at_any_time_ends_after_its_call))

@@ -1,13 +1,11 @@
 /* Guards: begin, commit, abort, publish, mark; and what is refused. For each built-in lock. */
 #include "check.h"
 
-static const neocortex_lock_ops *lock;
-
 static neocortex_segment *create(size_t size)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     return check_create(size, &options);
 }
 
@@ -110,7 +108,7 @@ static void marks_keep_every_slot_up_to_date(void)
         unsigned char model[SIZE] = {0}, bytes[SIZE];
         void *data;
 
-        options.lock = lock;
+        options.lock = check_given.lock;
         options.slots = slots;
         segment = check_create(SIZE, &options);
         other = check_attach(segment);
@@ -172,10 +170,14 @@ static void a_read_guard_holds_the_value_still(void)
 /* RwLock: readers share. */
 static void read_guards_of_the_rwlock_share(void)
 {
-    neocortex_segment *segment = create(8);
+    neocortex_segment *segment;
     const void *data;
     pid_t child;
 
+    if (check_given.lock != neocortex_lock_rwlock()) {
+        return;
+    }
+    segment = create(8);
     check_write(segment, 5);
     CHECK_OK(neocortex_read_begin(segment, &data));
     child = check_fork();
@@ -302,7 +304,7 @@ static void *end_holding(void *pointer)
 
 static void a_thread_that_ends_rolls_back(void)
 {
-    const bool nests = lock == neocortex_lock_rwlock();
+    const bool nests = check_given.lock == neocortex_lock_rwlock();
 
     for (int is_main_first = 0; is_main_first < 2; is_main_first++) {
         neocortex_segment *segment = create(8);
@@ -310,7 +312,7 @@ static void a_thread_that_ends_rolls_back(void)
         void *data;
 
         check_write(segment, 5);
-        if (is_main_first) { /* then the threads are not at home in the handle */
+        if (is_main_first) { /* then the threads are not registered in the handle */
             CHECK_OK(neocortex_write_begin(segment, &data));
             CHECK_OK(neocortex_write_abort(segment));
         }
@@ -394,6 +396,62 @@ static void a_second_begin_by_the_same_thread_is_busy(void)
     CHECK(second == &segment);
     CHECK_OK(neocortex_read_end(segment));
     CHECK(check_read(segment) == 6);
+    CHECK_OK(neocortex_close(segment));
+}
+
+/* Nor does a thread wait for itself through another handle, although it may wait for ever. */
+static void a_second_begin_through_another_handle_is_busy(void)
+{
+    const bool shares = check_given.lock == neocortex_lock_rwlock();
+    neocortex_segment *segment = create(8), *other = check_attach(segment), *stranger = create(8);
+    const void *read_data = &segment;
+    void *data, *second = &segment;
+    uint64_t value = 4, count = 7;
+
+    check_write(segment, 5);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(neocortex_set_timeout(other, i == 0 ? NEOCORTEX_FOREVER : NEOCORTEX_TRY));
+        CHECK_OK(neocortex_write_begin(segment, &data));
+        CHECK_STATUS(neocortex_write_begin(other, &second), NEOCORTEX_ERR_BUSY);
+        CHECK_STATUS(neocortex_read_begin(other, &read_data), NEOCORTEX_ERR_BUSY);
+        CHECK_STATUS(neocortex_write(other, &value, 8), NEOCORTEX_ERR_BUSY);
+        CHECK_STATUS(neocortex_write_at(other, 1, &value, 1), NEOCORTEX_ERR_BUSY);
+        CHECK_STATUS(
+            neocortex_wait(other, neocortex_commit_count(other), NEOCORTEX_FOREVER, &count),
+            NEOCORTEX_ERR_BUSY
+        );
+        CHECK(second == &segment && read_data == &segment && count == 7);
+        check_write(stranger, 8);
+        CHECK_OK(neocortex_write_abort(segment));
+
+        /* Twice: the first of a thread is counted in another place than the next. */
+        for (int again = 0; again < 2; again++) {
+            CHECK_OK(neocortex_read_begin(segment, &read_data));
+            CHECK_STATUS(neocortex_write_begin(other, &second), NEOCORTEX_ERR_BUSY);
+            CHECK_STATUS(neocortex_write(other, &value, 8), NEOCORTEX_ERR_BUSY);
+            CHECK_STATUS(
+                neocortex_wait(other, neocortex_commit_count(other), NEOCORTEX_FOREVER, &count),
+                NEOCORTEX_ERR_BUSY
+            );
+            if (shares) {
+                CHECK_OK(neocortex_read_begin(other, &read_data));
+                CHECK_STATUS(neocortex_write(segment, &value, 8), NEOCORTEX_ERR_BUSY);
+                CHECK_OK(neocortex_read_end(other));
+            } else {
+                read_data = &segment;
+                CHECK_STATUS(neocortex_read_begin(other, &read_data), NEOCORTEX_ERR_BUSY);
+                CHECK(read_data == &segment);
+            }
+            CHECK(second == &segment && count == 7);
+            CHECK_OK(neocortex_read_end(segment));
+        }
+        read_data = &segment;
+        CHECK(check_read(other) == 5);
+    }
+    check_write(other, 6);
+    CHECK(check_read(segment) == 6);
+    CHECK_OK(neocortex_close(stranger));
+    CHECK_OK(neocortex_close(other));
     CHECK_OK(neocortex_close(segment));
 }
 
@@ -488,8 +546,47 @@ static void timeouts_of_the_lock(void)
     CHECK(check_now() - began >= 20 * CHECK_MS);
     CHECK_OK(neocortex_close(hasty));
 
+    /* It means the same as in every other place. */
+    options.timeout_ns = NEOCORTEX_TRY;
+    hasty = neocortex_attach_with(neocortex_key(segment), 8, &options);
+    CHECK(hasty != NULL);
+    CHECK_STATUS(neocortex_write_begin(hasty, &data), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_close(hasty));
+
+    /* Of one call: the handle waits for ever, and still does after it. */
     CHECK_OK(neocortex_set_timeout(segment, NEOCORTEX_FOREVER));
+    for (int64_t time = NEOCORTEX_TRY; time <= 20 * CHECK_MS; time += 20 * CHECK_MS) {
+        uint64_t seen = 77;
+        const void *shown = &seen;
+
+        began = check_now();
+        CHECK_STATUS(neocortex_write_for(segment, 0, &value, 8, time), NEOCORTEX_ERR_TIMEOUT);
+        CHECK(check_now() - began >= time);
+        began = check_now();
+        CHECK_STATUS(neocortex_write_begin_for(segment, time, &data), NEOCORTEX_ERR_TIMEOUT);
+        CHECK(check_now() - began >= time && data == &value);
+        began = check_now();
+        CHECK_STATUS(neocortex_read_begin_for(segment, time, &shown), NEOCORTEX_ERR_TIMEOUT);
+        CHECK(check_now() - began >= time && shown == &seen);
+        if (strcmp(neocortex_lock_name(segment), "seqlock") == 0) {
+            CHECK_OK(neocortex_read_for(segment, 0, &seen, 8, time));
+            CHECK(seen != 77);
+        } else {
+            CHECK_STATUS(neocortex_read_for(segment, 0, &seen, 8, time), NEOCORTEX_ERR_TIMEOUT);
+            CHECK(seen == 77);
+        }
+    }
+    /* And the other way round. */
+    CHECK_OK(neocortex_set_timeout(segment, NEOCORTEX_TRY));
+    CHECK_STATUS(neocortex_write(segment, &value, 8), NEOCORTEX_ERR_TIMEOUT);
     check_tell(go);
+    CHECK_OK(neocortex_write_for(segment, 0, &value, 8, NEOCORTEX_FOREVER));
+    CHECK_OK(neocortex_write_begin_for(segment, -7, &data));
+    CHECK_OK(neocortex_write_abort(segment));
+    CHECK_OK(neocortex_read_begin_for(segment, NEOCORTEX_TRY, (const void **)&data));
+    CHECK_OK(neocortex_read_end(segment));
+
+    CHECK_OK(neocortex_set_timeout(segment, NEOCORTEX_FOREVER));
     check_write(segment, 4);
     CHECK(check_read(segment) == 4);
     CHECK_CHILD(child);
@@ -498,30 +595,19 @@ static void timeouts_of_the_lock(void)
     check_close_pipe(go);
 }
 
-int main(void)
-{
-    check_start();
-    for (int i = 0; i < CHECK_LOCKS; i++) {
-        lock = check_lock(i);
-        if (lock == NULL) {
-            continue;
-        }
-        commit_makes_it_the_value();
-        abort_is_as_if_nothing_happened();
-        publish_commits_and_goes_on_holding();
-        marks_keep_every_slot_up_to_date();
-        a_read_guard_holds_the_value_still();
-        if (lock == neocortex_lock_rwlock()) {
-            read_guards_of_the_rwlock_share();
-        }
-        ending_what_was_not_begun_is_refused();
-        a_guard_ends_on_its_thread_only();
-        a_thread_that_ends_rolls_back();
-        many_handles_on_one_thread();
-        closing_while_held_is_busy_and_harmless();
-        a_second_begin_by_the_same_thread_is_busy();
-        threads_and_processes_exclude_one_another();
-        timeouts_of_the_lock();
-    }
-    return check_done("guards");
-}
+CHECK_MAIN(
+    CHECK_EACH_LOCK(commit_makes_it_the_value),
+    CHECK_EACH_LOCK(abort_is_as_if_nothing_happened),
+    CHECK_EACH_LOCK(publish_commits_and_goes_on_holding),
+    CHECK_EACH_LOCK(marks_keep_every_slot_up_to_date),
+    CHECK_EACH_LOCK(a_read_guard_holds_the_value_still),
+    CHECK_EACH_LOCK(read_guards_of_the_rwlock_share),
+    CHECK_EACH_LOCK(ending_what_was_not_begun_is_refused),
+    CHECK_EACH_LOCK(a_guard_ends_on_its_thread_only),
+    CHECK_EACH_LOCK(a_thread_that_ends_rolls_back),
+    CHECK_EACH_LOCK(many_handles_on_one_thread),
+    CHECK_EACH_LOCK(closing_while_held_is_busy_and_harmless),
+    CHECK_EACH_LOCK(a_second_begin_by_the_same_thread_is_busy),
+    CHECK_EACH_LOCK(a_second_begin_through_another_handle_is_busy),
+    CHECK_EACH_LOCK(threads_and_processes_exclude_one_another),
+    CHECK_EACH_LOCK(timeouts_of_the_lock))

@@ -1,13 +1,11 @@
 /* SIGKILL at any instruction: nobody hangs, and the last committed value is there. For each built-in lock. */
 #include "check.h"
 
-static const neocortex_lock_ops *lock;
-
 static neocortex_segment *create(size_t size)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     return check_create(size, &options);
 }
 
@@ -265,7 +263,7 @@ static void the_dead_do_not_use_up_the_participants(void)
     const struct check_pipe held = check_open_pipe();
     neocortex_segment *segment;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     options.participants = 3;
     segment = check_create(8, &options);
     for (int i = 0; i < 20; i++) {
@@ -276,21 +274,11 @@ static void the_dead_do_not_use_up_the_participants(void)
     check_close_pipe(held);
 }
 
-int main(void)
-{
-    check_start();
-    for (int i = 0; i < CHECK_LOCKS; i++) {
-        lock = check_lock(i);
-        if (lock == NULL) {
-            continue;
-        }
-        writer_killed_mid_write_keeps_last_commit();
-        killed_publisher_keeps_last_publish();
-        killed_reader_holds_nobody_up();
-        waiting_writers_go_on_when_the_holder_is_killed();
-        kill_storm();
-        kill_storm_among_many();
-        the_dead_do_not_use_up_the_participants();
-    }
-    return check_done("kill");
-}
+CHECK_MAIN(
+    CHECK_EACH_LOCK(writer_killed_mid_write_keeps_last_commit),
+    CHECK_EACH_LOCK(killed_publisher_keeps_last_publish),
+    CHECK_EACH_LOCK(killed_reader_holds_nobody_up),
+    CHECK_EACH_LOCK(waiting_writers_go_on_when_the_holder_is_killed),
+    CHECK_EACH_LOCK(kill_storm),
+    CHECK_EACH_LOCK(kill_storm_among_many),
+    CHECK_EACH_LOCK(the_dead_do_not_use_up_the_participants))

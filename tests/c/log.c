@@ -72,6 +72,43 @@ static void a_recovered_holder_is_a_warning(void)
     CHECK_OK(neocortex_close(segment));
 }
 
+static void keep(void *ctx, int level, const char *message)
+{
+    char *last = ctx;
+
+    (void)level;
+    snprintf(last, 1024, "%s", message);
+}
+
+static void a_message_has_the_key_and_the_name_of_its_cortex(void)
+{
+    char last[1024] = "", name[64], fields[160];
+    neocortex_segment *segment;
+    int32_t key = 0;
+
+    do {
+        snprintf(name, sizeof name, "test/c/log \"%llx\"", (unsigned long long)check_random());
+        CHECK_OK(neocortex_key_of(name, &key));
+    } while (check_exists(key));
+    check_own(key);
+    segment = neocortex_create_named(name, 8, NULL);
+    CHECK(segment != NULL);
+    neocortex_set_log(keep, last);
+    provoke(segment);
+    neocortex_set_log(NULL, NULL);
+    /* Quoted, so that a name cannot be taken for a field. */
+    snprintf(fields, sizeof fields, "key=%d name=\"test/c/log \\\"", (int)key);
+    CHECK(strstr(last, fields) != NULL);
+    CHECK_OK(neocortex_close(segment));
+
+    segment = check_create(8, NULL);
+    neocortex_set_log(keep, last);
+    provoke(segment);
+    neocortex_set_log(NULL, NULL);
+    CHECK(strstr(last, "key=") != NULL && strstr(last, "name=") == NULL);
+    CHECK_OK(neocortex_close(segment));
+}
+
 /* "Never called with a lock held": the callback may use the library, the very segment included. */
 static void receive_and_use(void *ctx, int level, const char *message)
 {
@@ -220,13 +257,10 @@ static void a_replaced_callback_is_not_running(void)
     CHECK_OK(neocortex_close(segment));
 }
 
-int main(void)
-{
-    check_start();
-    a_recovered_holder_is_a_warning();
-    the_callback_may_use_the_library();
-    the_callback_may_set_the_log();
-    any_thread_may_set_the_log_at_any_time();
-    a_replaced_callback_is_not_running();
-    return check_done("log");
-}
+CHECK_MAIN(
+    CHECK_ONCE(a_recovered_holder_is_a_warning),
+    CHECK_ONCE(a_message_has_the_key_and_the_name_of_its_cortex),
+    CHECK_ONCE(the_callback_may_use_the_library),
+    CHECK_ONCE(the_callback_may_set_the_log),
+    CHECK_ONCE(any_thread_may_set_the_log_at_any_time),
+    CHECK_ONCE(a_replaced_callback_is_not_running))

@@ -1,8 +1,6 @@
 /* NEOCORTEX_READ_ONLY: looking on through a read-only mapping, without a place among the participants. */
 #include "check.h"
 
-static const neocortex_lock_ops *lock;
-
 static neocortex_segment *observe(int32_t key)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
@@ -15,7 +13,7 @@ static neocortex_segment *create(uint32_t mode, uint32_t flags)
 {
     neocortex_options options = NEOCORTEX_OPTIONS_INIT;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     options.mode = mode;
     options.flags = flags;
     return check_create(8, &options);
@@ -58,7 +56,7 @@ static void it_is_no_participant(void)
     neocortex_segment *segment, *observers[8];
     uint32_t alive, limit;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     options.participants = 1;
     segment = check_create(8, &options);
     for (int i = 0; i < 8; i++) {
@@ -118,7 +116,7 @@ static void its_waits_end(void)
     CHECK_OK(neocortex_interrupt(observer));
     CHECK_STATUS(neocortex_wait(observer, 0, NEOCORTEX_FOREVER, &count), NEOCORTEX_ERR_INTERRUPTED);
     CHECK(count == 7);
-    /* In place it cannot tell a writer that died from one that is at work. */
+    /* A writer at work in place. */
     CHECK_OK(neocortex_write_begin(segment, &data));
     CHECK(neocortex_is_poisoned(observer));
     CHECK_OK(neocortex_set_timeout(observer, CHECK_MS));
@@ -168,7 +166,7 @@ static void it_sees_no_torn_value(void)
     uint64_t words[WORDS];
     pid_t child;
 
-    options.lock = lock;
+    options.lock = check_given.lock;
     segment = check_create(sizeof words, &options);
     options.lock = NULL;
     options.flags = NEOCORTEX_READ_ONLY;
@@ -253,21 +251,11 @@ static void permission_to_read_is_enough(void)
     }
 }
 
-int main(void)
-{
-    check_start();
-    for (int i = 0; i < CHECK_LOCKS; i++) {
-        lock = check_lock(i);
-        if (lock == NULL) {
-            continue;
-        }
-        it_reads_and_does_not_write();
-        it_is_no_participant();
-        it_is_told_of_changes_and_of_removal();
-        its_waits_end();
-        it_reads_past_a_writer();
-        it_sees_no_torn_value();
-        permission_to_read_is_enough();
-    }
-    return check_done("readonly");
-}
+CHECK_MAIN(
+    CHECK_EACH_LOCK(it_reads_and_does_not_write),
+    CHECK_EACH_LOCK(it_is_no_participant),
+    CHECK_EACH_LOCK(it_is_told_of_changes_and_of_removal),
+    CHECK_EACH_LOCK(its_waits_end),
+    CHECK_EACH_LOCK(it_reads_past_a_writer),
+    CHECK_EACH_LOCK(it_sees_no_torn_value),
+    CHECK_EACH_LOCK(permission_to_read_is_enough))

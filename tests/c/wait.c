@@ -1,6 +1,10 @@
 /* Waiting for change: news, time-outs, interruption from a signal handler, removal. */
 #include "check.h"
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
 static void what_has_changed_already_is_not_waited_for(void)
 {
     neocortex_segment *segment = check_create(8, NULL);
@@ -264,6 +268,203 @@ static void an_interrupt_ends_the_wait_for_a_lock(void)
     }
 }
 
+/* A call that waits on a thread of its own, whatever ends it. */
+enum { WAIT, WRITE, WRITE_BEGIN, READ_BEGIN, CLEAR_POISON, WAIT_KINDS };
+
+struct waiter {
+    neocortex_segment *segment;
+    int kind;
+    struct check_pipe ready;
+    long id; /* of the thread, on Linux */
+    neocortex_status outcome;
+};
+
+static void *wait_somehow(void *argument)
+{
+    struct waiter *waiter = (struct waiter *)argument;
+    uint64_t count = 0;
+    const void *shown;
+    void *data;
+
+#ifdef __linux__
+    waiter->id = syscall(SYS_gettid);
+#endif
+    check_tell(waiter->ready);
+    switch (waiter->kind) {
+    case WAIT:
+        waiter->outcome = neocortex_wait(waiter->segment, 0, NEOCORTEX_FOREVER, &count);
+        break;
+    case WRITE:
+        waiter->outcome = neocortex_write(waiter->segment, &count, sizeof count);
+        break;
+    case WRITE_BEGIN:
+        waiter->outcome = neocortex_write_begin(waiter->segment, &data);
+        break;
+    case READ_BEGIN:
+        waiter->outcome = neocortex_read_begin(waiter->segment, &shown);
+        break;
+    default:
+        waiter->outcome = neocortex_clear_poison(waiter->segment);
+        break;
+    }
+    return NULL;
+}
+
+/* Returns when the thread sleeps in its call; where that cannot be seen, when it is about to call. */
+static void await_sleep(const struct waiter *waiter)
+{
+    char path[64], text[256], *state;
+    size_t length;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%ld/stat", waiter->id);
+    for (;;) {
+        file = fopen(path, "r");
+        if (file == NULL) {
+            return;
+        }
+        length = fread(text, 1, sizeof text - 1, file);
+        fclose(file);
+        text[length] = '\0';
+        state = strrchr(text, ')');
+        if (state != NULL && state[1] == ' ' && state[2] == 'S') {
+            return;
+        }
+    }
+}
+
+/* Whichever call waits through a handle: closing it ends the call, and frees nothing that the call still needs. */
+static void closing_ends_the_waits(void)
+{
+    for (int i = 0; i < CHECK_LOCKS; i++) {
+        neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+        const struct check_pipe held = check_open_pipe();
+        neocortex_segment *segment;
+        pid_t holder;
+
+        options.lock = check_lock(i);
+        if (options.lock == NULL) {
+            continue;
+        }
+        segment = check_create(8, &options);
+        holder = check_fork();
+        if (holder == 0) {
+            neocortex_segment *mine = check_attach(segment);
+            void *data;
+
+            CHECK_OK(neocortex_write_begin(mine, &data));
+            check_tell(held);
+            check_stay();
+        }
+        check_hear(held);
+        for (int kind = 0; kind < WAIT_KINDS; kind++) {
+            struct waiter waiters[3];
+            pthread_t threads[3];
+            neocortex_segment *closed = check_attach(segment);
+
+            for (int j = 0; j < 3; j++) {
+                const struct waiter waiter = {closed, kind, check_open_pipe(), 0, NEOCORTEX_OK};
+
+                waiters[j] = waiter;
+                CHECK(pthread_create(&threads[j], NULL, wait_somehow, &waiters[j]) == 0);
+                check_hear(waiters[j].ready);
+                await_sleep(&waiters[j]);
+            }
+            CHECK_OK(neocortex_close(closed));
+            for (int j = 0; j < 3; j++) {
+                CHECK(pthread_join(threads[j], NULL) == 0);
+                CHECK_STATUS(waiters[j].outcome, NEOCORTEX_ERR_INTERRUPTED);
+                check_close_pipe(waiters[j].ready);
+            }
+        }
+        check_kill(holder);
+        CHECK_OK(neocortex_close(segment));
+        check_close_pipe(held);
+    }
+}
+
+/* At whatever moment of its wait; through an observer, too. */
+static void closing_is_tried_at_every_moment_of_a_wait(void)
+{
+    enum { ROUNDS = 3000 };
+    neocortex_segment *segment = check_create(8, NULL);
+    neocortex_options observe = NEOCORTEX_OPTIONS_INIT;
+    const struct check_pipe ready = check_open_pipe();
+
+    observe.flags = NEOCORTEX_READ_ONLY;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct waiter waiter = {NULL, WAIT, ready, 0, NEOCORTEX_OK};
+        pthread_t thread;
+
+        waiter.segment =
+            round % 4 == 0 ? neocortex_attach_with(neocortex_key(segment), 0, &observe) : check_attach(segment);
+        CHECK(waiter.segment != NULL);
+        CHECK(pthread_create(&thread, NULL, wait_somehow, &waiter) == 0);
+        check_hear(ready);
+        for (volatile int turn = 0; turn < round * 7 % 20000; turn++) {
+        }
+        CHECK_OK(neocortex_close(waiter.segment));
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK_STATUS(waiter.outcome, NEOCORTEX_ERR_INTERRUPTED);
+    }
+    CHECK_OK(neocortex_close(segment));
+    check_close_pipe(ready);
+}
+
+static void stopped_waits_end_whenever_they_begin(void)
+{
+    neocortex_segment *segment = check_create(8, NULL);
+    struct waiter waiters[4];
+    pthread_t threads[4];
+    uint64_t count = 77;
+
+    CHECK_STATUS(neocortex_stop_waits(NULL), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_resume_waits(NULL), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    for (int i = 0; i < 4; i++) {
+        const struct waiter waiter = {segment, WAIT, check_open_pipe(), 0, NEOCORTEX_OK};
+
+        waiters[i] = waiter;
+        CHECK(pthread_create(&threads[i], NULL, wait_somehow, &waiters[i]) == 0);
+        if (i == 1) {
+            CHECK_OK(neocortex_stop_waits(segment)); /* the others begin after it */
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+        CHECK_STATUS(waiters[i].outcome, NEOCORTEX_ERR_INTERRUPTED);
+        check_close_pipe(waiters[i].ready);
+    }
+    CHECK_OK(neocortex_resume_waits(segment));
+    CHECK_STATUS(neocortex_wait(segment, 0, CHECK_MS, &count), NEOCORTEX_ERR_TIMEOUT);
+    CHECK(count == 77);
+    CHECK_OK(neocortex_close(segment));
+}
+
+static void a_wait_under_a_guard_of_its_own_is_busy(void)
+{
+    for (int i = 0; i < CHECK_LOCKS; i++) {
+        neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+        neocortex_segment *segment;
+        uint64_t count = 77;
+        const void *shown;
+        void *data;
+
+        options.lock = check_lock(i);
+        if (options.lock == NULL) {
+            continue;
+        }
+        segment = check_create(8, &options);
+        CHECK_OK(neocortex_write_begin(segment, &data));
+        CHECK_STATUS(neocortex_wait(segment, 0, NEOCORTEX_FOREVER, &count), NEOCORTEX_ERR_BUSY);
+        CHECK_OK(neocortex_write_abort(segment));
+        CHECK_OK(neocortex_read_begin(segment, &shown));
+        CHECK_STATUS(neocortex_wait(segment, 0, NEOCORTEX_FOREVER, &count), NEOCORTEX_ERR_BUSY);
+        CHECK_OK(neocortex_read_end(segment));
+        CHECK_STATUS(neocortex_wait(segment, 0, NEOCORTEX_TRY, &count), NEOCORTEX_ERR_TIMEOUT);
+        CHECK_OK(neocortex_close(segment));
+    }
+}
+
 /* A signal whose handler does not call neocortex_interrupt ends nothing. */
 static volatile sig_atomic_t signals;
 
@@ -298,17 +499,17 @@ static void other_signals_do_not_end_the_wait(void)
     check_close_pipe(stop);
 }
 
-int main(void)
-{
-    check_start();
-    what_has_changed_already_is_not_waited_for();
-    timeouts_are_kept();
-    every_commit_wakes();
-    one_commit_wakes_all();
-    publish_wakes();
-    removal_ends_the_wait();
-    an_interrupt_ends_the_wait();
-    an_interrupt_ends_the_wait_for_a_lock();
-    other_signals_do_not_end_the_wait();
-    return check_done("wait");
-}
+CHECK_MAIN(
+    CHECK_ONCE(what_has_changed_already_is_not_waited_for),
+    CHECK_ONCE(timeouts_are_kept),
+    CHECK_ONCE(every_commit_wakes),
+    CHECK_ONCE(one_commit_wakes_all),
+    CHECK_ONCE(publish_wakes),
+    CHECK_ONCE(removal_ends_the_wait),
+    CHECK_ONCE(an_interrupt_ends_the_wait),
+    CHECK_ONCE(an_interrupt_ends_the_wait_for_a_lock),
+    CHECK_ONCE(other_signals_do_not_end_the_wait),
+    CHECK_ONCE(stopped_waits_end_whenever_they_begin),
+    CHECK_ONCE(a_wait_under_a_guard_of_its_own_is_busy),
+    CHECK_ONCE(closing_ends_the_waits),
+    CHECK_ONCE(closing_is_tried_at_every_moment_of_a_wait))

@@ -6,7 +6,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod following;
 mod looking;
+mod names;
+mod starting;
 mod taking;
 mod terminal;
 mod working;

@@ -6,7 +6,7 @@ use neocortex::{inspect, Cortex, CortexBuilder, Semaphore};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-fn pour(arguments: &[&str], bytes: &[u8]) -> std::process::Output {
+pub(super) fn pour(arguments: &[&str], bytes: &[u8]) -> std::process::Output {
     let mut process = neocortex(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -125,17 +125,7 @@ fn keys_are_decimal_negative_or_hexadecimal() {
     }
     assert_eq!(json(&["inspect", &hex, "--json"])["size"], 1024);
     succeeds(&["remove", &key.to_string()]);
-    for text in [
-        "0",
-        "",
-        "x",
-        "0x",
-        "0x-5",
-        "--5",
-        "4294967296",
-        "0x100000000",
-        "1.5",
-    ] {
+    for text in ["0", "", "0x", "4294967296", "0x100000000", "a\nb"] {
         let output = run(&["inspect", "--", text]);
         assert_eq!(output.status.code(), Some(2), "{text:?}");
     }
@@ -156,6 +146,7 @@ fn failures_have_a_status_a_reason_and_a_next_step() {
         &["read", &absent],
         &["write", &absent, "--as", "u8", "1"],
         &["watch", &absent],
+        &["follow", &absent],
         &["remove", &absent],
         &["reclaim", &absent],
         &["heal", &absent],
@@ -195,8 +186,218 @@ fn failures_have_a_status_a_reason_and_a_next_step() {
     proof::passed(
         "P10",
         "the command's failures: status, reason and next step, on no key, in use, full, and usage",
-        18,
+        19,
     );
+}
+
+/// Of its own options and sub-commands, never of the library's functions.
+#[test]
+fn failures_speak_of_this_command() {
+    let kernel = Kernel::new();
+    let (absent, small, poisoned) = (kernel.key(), kernel.key(), kernel.key());
+    let words = fails(3, &["remove", &absent.to_string()]);
+    assert!(words.contains(&format!("remove key {absent}")), "{words}");
+    assert!(!words.contains("attach"), "{words}");
+
+    let full = CortexBuilder::new(1_u64).key(small).participants(1);
+    let full = full.create().unwrap();
+    let words = fails(4, &["write", &small.to_string(), "--as", "u8", "1"]);
+    for own in ["`--participants`", "`neocortex read`"] {
+        assert!(words.contains(own), "{words}");
+    }
+    assert!(!words.contains("Observer"), "{words}");
+    drop(full);
+
+    let options = neocortex::SegmentOptions::new().in_place();
+    let segment = options.create::<neocortex::SeqLock>(poisoned, 8).unwrap();
+    drop(segment.write_guard().unwrap());
+    let words = fails(
+        5,
+        &[
+            "write",
+            &poisoned.to_string(),
+            "--offset",
+            "1",
+            "--as",
+            "u8",
+            "1",
+        ],
+    );
+    for own in ["`neocortex write`", "`neocortex heal`"] {
+        assert!(words.contains(own), "{words}");
+    }
+    assert!(!words.contains("clear_poison"), "{words}");
+}
+
+#[test]
+fn what_is_asked_for_is_checked_before_anything_is_done() {
+    let kernel = Kernel::new();
+    let key = kernel.key();
+    let text = key.to_string();
+    // Which argument, and what may stand there.
+    for (arguments, words) in [
+        (
+            &["create", "99999999999", "8"][..],
+            &["\"99999999999\"", "KEY", "0x"][..],
+        ),
+        (
+            &["create", &text, "10MB"],
+            &["\"10MB\"", "SIZE", "k, M or G"],
+        ),
+        (&["create", &text, "10m"], &["\"10m\"", "SIZE", "k, M or G"]),
+        (
+            &["create", "--random", "8", "--slots", "1"],
+            &["--slots", "2..=65536"],
+        ),
+        (
+            &["create", "--random", "8", "--slots", "65537"],
+            &["--slots"],
+        ),
+        (
+            &["create", "--random", "8", "--participants", "0"],
+            &["--participants"],
+        ),
+        (
+            &["read", &text, "--length", "10MB"],
+            &["--length", "k, M or G"],
+        ),
+        (
+            &["read", &text, "--timeout", "inf"],
+            &["--timeout", "seconds"],
+        ),
+        (&["reclaim", "--all", "--older", "5x"], &["--older", "15m"]),
+        (
+            &["reclaim", "--all", "--owner", "no such user"],
+            &["--owner"],
+        ),
+        (&["reclaim", &text, "--older", "5s"], &["--older"]),
+    ] {
+        let said = fails(2, arguments);
+        assert!(
+            words.iter().all(|word| said.contains(word)),
+            "{arguments:?}: {said}"
+        );
+    }
+    assert_eq!(segment_id(key), None);
+    succeeds(&["create", &text, "16"]);
+    kernel.watch(key);
+    for arguments in [
+        &["read", &text, "--length", "1000G"][..],
+        &["read", &text, "--length", "17"],
+        &["read", &text, "--offset", "8", "--length", "9"],
+        &["read", &text, "--offset", "1000G"],
+        &["inspect", &text, "--offset", "1000G"],
+        &["write", &text, "--offset", "1000G", "--as", "u8", "1"],
+        &["write", &text, "--as", "utf8", ""],
+    ] {
+        assert!(fails(2, arguments).contains(&text), "{arguments:?}");
+    }
+    // Longer than any clock goes.
+    succeeds(&["read", &text, "--timeout", "1e19"]);
+    succeeds(&["write", &text, "--timeout", "1e19", "--as", "u8", "1"]);
+
+    // Nothing from standard input is no value, and part of one only where that is wanted.
+    succeeds(&["write", &text, "--as", "utf8", "0123456789abcdef"]);
+    for (arguments, input) in [
+        (&["write", &text][..], &b""[..]),
+        (&["write", &text, "--fill"], b""),
+        (&["write", &text, "--exact"], b""),
+        (&["write", &text, "--exact"], b"short"),
+    ] {
+        let output = pour(arguments, input);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {input:?}");
+    }
+    assert_eq!(
+        succeeds(&["read", &text, "--as", "utf8"]),
+        "0123456789abcdef\n"
+    );
+    assert!(pour(&["write", &text], b"AB").status.success());
+    assert_eq!(
+        succeeds(&["read", &text, "--as", "utf8"]),
+        "AB23456789abcdef\n"
+    );
+    assert!(pour(&["write", &text, "--exact"], &[b'z'; 16])
+        .status
+        .success());
+    assert!(pour(&["write", &text, "--exact", "--offset", "14"], b"yy")
+        .status
+        .success());
+    assert_eq!(
+        succeeds(&["read", &text, "--as", "utf8"]),
+        "zzzzzzzzzzzzzzyy\n"
+    );
+    succeeds(&["write", &text, "--as", "utf8", "", "--fill"]);
+    assert_eq!(succeeds(&["read", &text, "--as", "utf8"]), "\n");
+    succeeds(&["remove", &text]);
+}
+
+#[test]
+fn numbers_are_in_their_shortest_form_and_exact_in_json() {
+    let kernel = Kernel::new();
+    let key = kernel.key();
+    let text = key.to_string();
+    succeeds(&["create", &text, "16", "--schema", "18446744073709551615"]);
+    kernel.watch(key);
+    for (kind, words) in [
+        ("f64", ["1e300", "0.1"]),
+        ("f64", ["-2.5e-300", "123456"]),
+        ("f64", ["-inf", "NaN"]),
+        ("u64", ["18446744073709551615", "9007199254740993"]),
+        ("i64", ["-9223372036854775808", "1"]),
+    ] {
+        succeeds(&["write", &text, "--as", kind, words[0], words[1]]);
+        assert_eq!(
+            succeeds(&["read", &text, "--as", kind]),
+            format!("{}\n", words.join(" "))
+        );
+        let object = json(&["inspect", &text, "--as", kind, "--json"]);
+        let is_integer = kind != "f64";
+        if is_integer {
+            assert_eq!(object["value_strings"], serde_json::json!(words));
+        } else {
+            assert_eq!(object["value_strings"], serde_json::Value::Null);
+        }
+    }
+    succeeds(&["write", &text, "--as", "f32", "0.1", "3e38", "1", "-0.25"]);
+    assert_eq!(
+        succeeds(&["read", &text, "--as", "f32"]),
+        "0.1 3e38 1 -0.25\n"
+    );
+    let object = json(&["inspect", &text, "--as", "f32", "--json"]);
+    assert_eq!(object["value"], serde_json::json!([0.1, 3e38, 1.0, -0.25]));
+    // Above 2⁵³ not every reader of JSON is exact.
+    assert_eq!(object["schema_string"], "18446744073709551615");
+    assert_eq!(object["commits_string"], object["commits"].to_string());
+    // What the help says of each column is where it says.
+    let rows = json(&["list", "--json"]);
+    let row = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["key"] == key)
+        .unwrap();
+    let help = succeeds(&["list", "--help"]);
+    let heading = succeeds(&["list"]);
+    let heading: Vec<&str> = heading.lines().next().unwrap().split_whitespace().collect();
+    for column in &heading {
+        let words = help
+            .lines()
+            .find(|line| line.starts_with(&format!("{column}: ")));
+        let words = words.unwrap_or_else(|| panic!("{column}: {help}"));
+        let (_, fields) = words
+            .split_once("(JSON: ")
+            .unwrap_or_else(|| panic!("{words}"));
+        for field in fields.split('`').skip(1).step_by(2) {
+            assert!(row.get(field).is_some(), "{field}: {row}");
+        }
+    }
+    let readme = include_str!("../../README.md");
+    let example = readme
+        .lines()
+        .find(|line| line.starts_with("KEY "))
+        .unwrap();
+    assert_eq!(example.split_whitespace().collect::<Vec<_>>(), heading);
+    succeeds(&["remove", &text]);
 }
 
 #[test]
@@ -230,6 +431,27 @@ fn doctor_finds_what_it_is_shown() {
         "key shmid perms size cpid\n1 2 600 36864 9\n",
     );
     put("proc/sysvipc/sem", "key semid perms nsems\n");
+    put("proc/sys/kernel/shm_rmid_forced", "1\n");
+    put("proc/sys/kernel/shm_next_id", "7\n");
+    put("proc/sys/kernel/sem_next_id", "-1\n");
+    put("proc/sys/vm/overcommit_memory", "2\n");
+    put("proc/sys/vm/max_map_count", "100\n");
+    put("proc/sys/fs/file-nr", "990\t0\t1000\n");
+    put(
+        "proc/self/limits",
+        "Max locked memory         65536                65536                bytes\nMax address space         unlimited            unlimited            bytes\n",
+    );
+    put(
+        "proc/self/status",
+        "Name:\tx\nCapEff:\t0000000000000000\nSeccomp:\t2\n",
+    );
+    put("proc/sys/kernel/osrelease", "5.10.0-28-amd64\n");
+    put(
+        "proc/meminfo",
+        "HugePages_Total:     8\nHugePages_Free:      3\nHugePages_Rsvd:      3\nHugepagesize:     2048 kB\n",
+    );
+    put("sys/kernel/security/lsm", "lockdown,selinux");
+    put("sys/fs/selinux/enforce", "1");
     put("proc/version", "Linux version 4.4.0 gVisor\n");
     put("run/systemd/system/x", "");
     put("etc/systemd/logind.conf", "[Login]\n#RemoveIPC=yes\n");
@@ -245,8 +467,63 @@ fn doctor_finds_what_it_is_shown() {
         ("SEMOPM", "broken"),
         ("SEMMNI", "ok"),
         ("container", "warning"),
+        ("shm_rmid_forced", "warning"),
+        ("next ids", "warning"),
+        ("overcommit", "note"),
+        ("mappings", "warning"),
+        ("open files", "warning"),
+        ("locked memory", "note"),
+        ("address space", "ok"),
+        ("prefault", "note"),
+        ("lock in memory", "note"),
+        ("huge pages", "warning"),
+        ("seccomp", "note"),
+        ("security modules", "note"),
     ] {
         assert_eq!(verdict(&checks, name), expected, "{name}");
+    }
+    // And one that has what was missing.
+    put("proc/sys/kernel/osrelease", "5.14.0\n");
+    put("proc/self/status", "CapEff:\t0000000000004000\n");
+    put(
+        "proc/meminfo",
+        "HugePages_Total:     8\nHugePages_Free:      3\nHugePages_Rsvd:      1\nHugepagesize:     2048 kB\n",
+    );
+    let output = run(&arguments);
+    let checks: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for name in ["prefault", "lock in memory", "huge pages"] {
+        assert_eq!(verdict(&checks, name), "ok", "{name}");
+    }
+    // What is advised is more than there is, and the figures that are not too small stay.
+    for (used, limit, advised) in [
+        (4000, 4096, "kernel.shmmni=8192`"),
+        (32_000, 32_768, "ipcmni_extend"),
+    ] {
+        put("proc/sys/kernel/shmmni", &format!("{limit}\n"));
+        let rows = "1 2 600 4096 9\n".repeat(used);
+        put(
+            "proc/sysvipc/shm",
+            &format!("key shmid perms size cpid\n{rows}"),
+        );
+        put("proc/sys/kernel/sem", "100 1000 1 10\n");
+        let output = run(&arguments);
+        let checks: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let advice = |name: &str| {
+            let all = checks.as_array().expect("an array");
+            let found = all.iter().find(|one| one["check"] == name).expect(name);
+            found["advice"].as_str().expect("words").to_owned()
+        };
+        assert!(advice("SHMMNI").contains(advised), "{}", advice("SHMMNI"));
+        assert!(
+            advice("SEMMSL").contains("\"32000 1000 1 10\""),
+            "{}",
+            advice("SEMMSL")
+        );
+        assert!(
+            advice("SEMOPM").contains("\"100 1000 500 10\""),
+            "{}",
+            advice("SEMOPM")
+        );
     }
     // SAFETY: takes nothing and cannot fail.
     let is_system = unsafe { libc::geteuid() } < 1000;
@@ -292,7 +569,7 @@ fn completions_and_manual_pages_are_understood_by_their_readers() {
     for shell in ["bash", "zsh", "fish"] {
         let script = succeeds(&["completions", shell]);
         assert!(
-            script.contains("reclaim") && !script.contains("probe KEY"),
+            script.contains("reclaim") && !script.contains("probe"),
             "{shell}"
         );
         if has(shell) {
@@ -310,13 +587,20 @@ fn completions_and_manual_pages_are_understood_by_their_readers() {
             "{}",
             errors(&output)
         );
+        // `man` takes the name of a sub-command.
+        let script = succeeds(&["completions", "bash"])
+            + "\nCOMP_WORDS=(neocortex man doc); COMP_CWORD=2; _neocortex neocortex doc man; echo \"${COMPREPLY[@]}\"\n";
+        let output = feed("bash", &[], &script);
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "doctor");
     }
-    for page in [
-        &["man"][..],
-        &["man", "list"],
-        &["man", "write"],
-        &["man", "top"],
-    ] {
+    // The first page, and each that it lists: the Debian package has them all.
+    let whole = succeeds(&["man"]);
+    let listed = whole
+        .lines()
+        .filter_map(|line| line.strip_prefix(r"neocortex\-")?.strip_suffix("(1)"));
+    let pages: Vec<_> = listed.map(|name| vec!["man", name]).collect();
+    assert!(pages.len() > 10, "{whole}");
+    for page in pages.iter().chain([&vec!["man"]]) {
         let roff = succeeds(page);
         assert!(roff.contains(".TH neocortex"), "{roff}");
         if has("groff") {

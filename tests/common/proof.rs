@@ -2,7 +2,7 @@
 //!
 //! A test that tries a promise the hard way says at its end what it tried, and how often; a test that could
 //! not be tried here says so loudly and counts as not run. Nothing is written unless `NEOCORTEX_PROOF`
-//! names the ledger, as `.ci/run` does. `.ci/proof` reads it.
+//! names the ledger, as `.ci/run` does. `.ci/xtask proof` reads it.
 
 use std::io::Write;
 

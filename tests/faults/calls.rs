@@ -5,6 +5,9 @@
 
 use libc::*;
 
+/// `SHM_LOCK` of `<linux/shm.h>`; `libc` does not have it for Linux.
+const SHM_LOCK: c_int = 11;
+
 /// What a call is called here: the system's name, with the command where the call has several, and for
 /// `shmget` and `semget` whether it makes an object or only looks.
 pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
@@ -18,6 +21,8 @@ pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
         SYS_shmctl => match command(1) {
             IPC_STAT => "shmctl(IPC_STAT)",
             IPC_RMID => "shmctl(IPC_RMID)",
+            IPC_SET => "shmctl(IPC_SET)",
+            SHM_LOCK => "shmctl(SHM_LOCK)",
             _ => "shmctl(?)",
         },
         SYS_semget if makes(arguments[2]) => "semget(create)",
@@ -32,13 +37,18 @@ pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
             SETALL => "semctl(SETALL)",
             IPC_STAT => "semctl(IPC_STAT)",
             IPC_RMID => "semctl(IPC_RMID)",
+            IPC_SET => "semctl(IPC_SET)",
             _ => "semctl(?)",
         },
         SYS_futex if command(1) & FUTEX_CMD_MASK == FUTEX_WAIT => "futex(FUTEX_WAIT)",
         SYS_futex if command(1) & FUTEX_CMD_MASK == FUTEX_WAKE => "futex(FUTEX_WAKE)",
         SYS_mmap => "mmap",
         SYS_munmap => "munmap",
-        SYS_madvise => "madvise",
+        SYS_madvise => match arguments[2] as i32 {
+            MADV_POPULATE_READ => "madvise(MADV_POPULATE_READ)",
+            MADV_POPULATE_WRITE => "madvise(MADV_POPULATE_WRITE)",
+            _ => "madvise",
+        },
         SYS_getrandom => "getrandom",
         SYS_nanosleep | SYS_clock_nanosleep => "clock_nanosleep",
         SYS_openat => "openat",
@@ -75,6 +85,9 @@ pub fn errors(function: &str) -> Option<&'static [i32]> {
         "shmdt" => &[EINVAL],
         "shmctl(IPC_STAT)" => &[EACCES, EFAULT, EIDRM, EINVAL, EOVERFLOW],
         "shmctl(IPC_RMID)" => &[EIDRM, EINVAL, EPERM],
+        "shmctl(IPC_SET)" => &[EIDRM, EINVAL, EPERM],
+        // ENOSYS is on the page, for kernels that have no such call.
+        "shmctl(SHM_LOCK)" => &[EIDRM, EINVAL, ENOMEM, ENOSYS, EPERM],
         "semget(create)" => &[EACCES, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC],
         "semget" => &[EACCES, EINVAL, ENOENT, ENOMEM],
         "semop" | "semtimedop" => &[
@@ -86,12 +99,17 @@ pub fn errors(function: &str) -> Option<&'static [i32]> {
         "semctl(SETALL)" => &[EACCES, EFAULT, EIDRM, EINVAL, ENOMEM, ERANGE],
         "semctl(IPC_STAT)" => &[EACCES, EFAULT, EIDRM, EINVAL],
         "semctl(IPC_RMID)" => &[EIDRM, EINVAL, EPERM],
+        "semctl(IPC_SET)" => &[EIDRM, EINVAL, EPERM],
         "futex(FUTEX_WAIT)" => &[EACCES, EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT],
         "futex(FUTEX_WAKE)" => &[EACCES, EFAULT, EINVAL, ENOSYS],
         "mmap" => &[
             EACCES, EAGAIN, EBADF, EINVAL, ENFILE, ENODEV, ENOMEM, EOVERFLOW, EPERM,
         ],
         "munmap" => &[EINVAL, ENOMEM],
+        // ENOSYS is a filter's.
+        "madvise(MADV_POPULATE_READ)" | "madvise(MADV_POPULATE_WRITE)" => {
+            &[EAGAIN, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EPERM]
+        }
         "madvise" => &[EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOMEM, EPERM],
         "getrandom" => &[EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS],
         "clock_nanosleep" => &[EFAULT, EINTR, EINVAL, ENOTSUP],

@@ -22,6 +22,13 @@ pub struct Scenario {
     pub setup: Box<dyn Fn(&mut Stage) -> Run>,
 }
 
+impl Scenario {
+    /// Whether it works on [`super::scenarios::NAME`]; the others on a key of their own.
+    pub fn is_by_name(&self) -> bool {
+        self.name.contains("by name")
+    }
+}
+
 /// What an operation means to do with what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
@@ -280,6 +287,8 @@ pub fn play(scenario: &Scenario, key: i32, rules: &[Rule], expected: Option<Shap
         Ok(Err(fault)) => {
             let key = if scenario.name.contains("random") {
                 "key ".to_owned()
+            } else if scenario.is_by_name() {
+                format!("\"{}\" (key {key}):", super::scenarios::NAME)
             } else {
                 format!("key {key}:")
             };
@@ -366,7 +375,15 @@ fn judge(fault: &Fault, key: &str, injected: &[(&str, i32)], problem: &mut dyn F
         "NotReady" => injected
             .iter()
             .all(|call| call.0.starts_with("se") || call.0.starts_with("sh")),
-        "Full" | "Timeout" => caused(&|name, errno| name == "semop" && errno == libc::EAGAIN),
+        // Of a holder that this process may not ask about, it cannot be told that it died.
+        // Who waits for a creator waits while nothing has the key.
+        "Timeout" => caused(&|name, errno| {
+            name == "semop" && errno == libc::EAGAIN
+                || name == "shmget" && errno == libc::ENOENT
+                || matches!(name, "semop" | "semctl(GETVAL)")
+                    && matches!(errno, libc::EACCES | libc::EPERM)
+        }),
+        "Full" => caused(&|name, errno| name == "semop" && errno == libc::EAGAIN),
         // Likewise; or what was just made or found is gone again and again.
         "Busy" => caused(&|name, errno| {
             name == "semop" && errno == libc::EAGAIN

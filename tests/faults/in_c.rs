@@ -2,10 +2,10 @@
 //! where a function fails.
 
 use super::case::{named, Aim, Check, Fault, Run, Scenario, Stage};
-use super::scenarios::{dies, options, PATIENCE, SIZE};
+use super::scenarios::{dies, options, unfinished, NAME, PATIENCE, SIZE};
 use neocortex::capi::*;
-use neocortex::{Segment, Semaphore};
-use std::ffi::{c_void, CStr};
+use neocortex::{Segment, Semaphore, SeqLock};
+use std::ffi::{c_void, CStr, CString};
 
 const VALUE: [u8; SIZE] = [7; SIZE];
 const OTHER: [u8; SIZE] = [9; SIZE];
@@ -29,6 +29,7 @@ fn last(status: Option<neocortex_status>) -> Fault {
         NEOCORTEX_ERR_FULL => "Full",
         NEOCORTEX_ERR_BUSY => "Busy",
         NEOCORTEX_ERR_TIMEOUT => "Timeout",
+        NEOCORTEX_ERR_NOT_READY => "NotReady",
         _ => "another",
     };
     // The call stands in the message only: "(shmget: ENOENT)".
@@ -158,13 +159,144 @@ fn bereaved(stage: &mut Stage) -> Handle {
     handle
 }
 
+/// An operation that yields a handle, which is to work, to have this value at first if any, and to be closed.
+fn opening(
+    name: &str,
+    prepare: impl Fn(&mut Stage) + 'static,
+    value: Option<[u8; SIZE]>,
+    open: impl Fn(i32, &CStr, &neocortex_options) -> *mut neocortex_segment + Copy + 'static,
+) -> Scenario {
+    scenario(name, Aim::Adds, move |stage| {
+        prepare(stage);
+        let (key, name) = (stage.key, CString::new(NAME).expect("a name"));
+        Box::new(move || {
+            let options = neocortex_options {
+                timeout_ns: PATIENCE.as_nanos() as i64,
+                ..chosen()
+            };
+            let handle = Handle::opened(open(key, &name, &options))?;
+            Ok(Box::new(move || {
+                let mut bytes = [0_u8; SIZE];
+                // SAFETY: an open handle, and a buffer of the length.
+                let status = unsafe { neocortex_read(handle.0, bytes.as_mut_ptr().cast(), SIZE) };
+                assert_eq!(status, NEOCORTEX_OK);
+                assert!(value.is_none_or(|value| bytes == value));
+                handle.works();
+                assert_eq!(handle.close(), NEOCORTEX_OK);
+            }))
+        })
+    })
+}
+
+/// The owner of the cortex with the name.
+fn owner_by_name(stage: &mut Stage) {
+    let name = CString::new(NAME).expect("a name");
+    let (options, value) = (chosen(), VALUE.as_ptr().cast());
+    // SAFETY: a string, a value of the size, and valid options.
+    let handle = unsafe { neocortex_create_named_with(name.as_ptr(), SIZE, value, &options) };
+    stage.keep(Closed(Handle::opened(handle).expect("the owner")));
+}
+
+/// The calls of the front door that open a cortex.
+fn openings() -> Vec<Scenario> {
+    let time = PATIENCE.as_nanos() as i64;
+    let either = |options: &neocortex_options| neocortex_options {
+        flags: NEOCORTEX_OPEN_OR_CREATE,
+        ..*options
+    };
+    vec![
+        opening(
+            "neocortex_create, open or create, where a creator died",
+            |stage| unfinished::<SeqLock>(stage.key),
+            Some([0; SIZE]),
+            // SAFETY: valid options.
+            move |key, _, options| unsafe { neocortex_create(key, SIZE, &either(options)) },
+        ),
+        opening(
+            "neocortex_create_named, by name",
+            |_| {},
+            Some([0; SIZE]),
+            // SAFETY: a string and valid options.
+            |_, name, options| unsafe { neocortex_create_named(name.as_ptr(), SIZE, options) },
+        ),
+        opening(
+            "neocortex_create_named_with, by name, open or create, where a creator died",
+            |_| unfinished::<SeqLock>(NAME),
+            Some(VALUE),
+            // SAFETY: a string, a value of the size, and valid options.
+            move |_, name, options| unsafe {
+                let value = VALUE.as_ptr().cast();
+                neocortex_create_named_with(name.as_ptr(), SIZE, value, &either(options))
+            },
+        ),
+        opening(
+            "neocortex_attach_named, by name",
+            owner_by_name,
+            Some(VALUE),
+            // SAFETY: a string and valid options.
+            |_, name, options| unsafe { neocortex_attach_named(name.as_ptr(), SIZE, options) },
+        ),
+        opening(
+            "neocortex_attach_named_wait, by name",
+            owner_by_name,
+            Some(VALUE),
+            // SAFETY: a string and valid options.
+            move |_, name, options| unsafe {
+                neocortex_attach_named_wait(name.as_ptr(), SIZE, options, time)
+            },
+        ),
+        opening(
+            "neocortex_create, for an owner, dumped",
+            |_| {},
+            Some([0; SIZE]),
+            |key, _, options| {
+                let options = neocortex_options {
+                    flags: NEOCORTEX_SET_OWNER | NEOCORTEX_DUMP,
+                    // SAFETY: takes nothing and cannot fail.
+                    owner_uid: unsafe { libc::geteuid() },
+                    owner_gid: u32::MAX,
+                    ..*options
+                };
+                // SAFETY: valid options.
+                unsafe { neocortex_create(key, SIZE, &options) }
+            },
+        ),
+    ]
+}
+
 pub fn all() -> Vec<Scenario> {
+    let mut all = openings();
+    all.extend(with_handles());
+    all
+}
+
+fn with_handles() -> Vec<Scenario> {
     vec![
         scenario("neocortex_create, neocortex_close", Aim::Adds, |stage| {
             let key = stage.key;
             Box::new(move || {
                 let handle = create(key, 0)?;
                 Ok(Box::new(move || {
+                    handle.works();
+                    assert_eq!(handle.close(), NEOCORTEX_OK);
+                }))
+            })
+        }),
+        scenario("neocortex_create_with", Aim::Adds, |stage| {
+            let key = stage.key;
+            Box::new(move || {
+                let options = chosen();
+                // SAFETY: valid options, and a value of the size.
+                let handle = Handle::opened(unsafe {
+                    neocortex_create_with(key, SIZE, VALUE.as_ptr().cast(), &options)
+                })?;
+                Ok(Box::new(move || {
+                    let mut bytes = [0_u8; SIZE];
+                    // SAFETY: an open handle, and a buffer of the length.
+                    let status =
+                        unsafe { neocortex_read(handle.0, bytes.as_mut_ptr().cast(), SIZE) };
+                    assert_eq!(status, NEOCORTEX_OK);
+                    assert_eq!(bytes, VALUE);
                     handle.works();
                     assert_eq!(handle.close(), NEOCORTEX_OK);
                 }))
@@ -194,6 +326,36 @@ pub fn all() -> Vec<Scenario> {
                 Ok(Box::new(move || assert_eq!(handle.close(), NEOCORTEX_OK)))
             })
         }),
+        scenario("neocortex_create, open or create", Aim::Adds, |stage| {
+            let key = stage.key;
+            Box::new(move || {
+                let options = neocortex_options {
+                    flags: NEOCORTEX_OPEN_OR_CREATE,
+                    timeout_ns: PATIENCE.as_nanos() as i64,
+                    ..chosen()
+                };
+                // SAFETY: valid options.
+                let handle = Handle::opened(unsafe { neocortex_create(key, SIZE, &options) })?;
+                Ok(Box::new(move || {
+                    handle.works();
+                    assert_eq!(handle.close(), NEOCORTEX_OK);
+                }))
+            })
+        }),
+        scenario("neocortex_attach_wait", Aim::Adds, |stage| {
+            owner(stage);
+            let key = stage.key;
+            Box::new(move || {
+                let (options, time) = (chosen(), PATIENCE.as_nanos() as i64);
+                // SAFETY: valid options.
+                let handle =
+                    Handle::opened(unsafe { neocortex_attach_wait(key, SIZE, &options, time) })?;
+                Ok(Box::new(move || {
+                    handle.works();
+                    assert_eq!(handle.close(), NEOCORTEX_OK);
+                }))
+            })
+        }),
         scenario("neocortex_close", Aim::Consumes, |stage| {
             let mut handle = Some(create(stage.key, 0).expect("the owner"));
             Box::new(move || answer(handle.take().map_or(NEOCORTEX_OK, Handle::close), || {}))
@@ -215,6 +377,56 @@ pub fn all() -> Vec<Scenario> {
                     };
                     assert_eq!(bytes, expected, "the output after {status}");
                     answer(status, || {})
+                })
+            },
+        ),
+        scenario(
+            "neocortex_write_for, after the holder died",
+            Aim::Adds,
+            |stage| {
+                let handle = bereaved(stage);
+                Box::new(move || {
+                    let time = PATIENCE.as_nanos() as i64;
+                    // SAFETY: an open handle, and a value of the length.
+                    let status = unsafe {
+                        neocortex_write_for(handle.0, 0, OTHER.as_ptr().cast(), SIZE, time)
+                    };
+                    answer(status, || {})
+                })
+            },
+        ),
+        scenario(
+            "neocortex_read_for, _read_begin_for, _write_begin_for, after the holder died",
+            Aim::Adds,
+            |stage| {
+                let handle = bereaved(stage);
+                Box::new(move || {
+                    let (mut bytes, time) = ([0xAA_u8; SIZE], PATIENCE.as_nanos() as i64);
+                    let to = bytes.as_mut_ptr().cast();
+                    // SAFETY: an open handle, and a buffer of the length.
+                    let status = unsafe { neocortex_read_for(handle.0, 0, to, SIZE, time) };
+                    if status != NEOCORTEX_OK {
+                        assert_eq!(bytes, [0xAA; SIZE], "the output after {status}");
+                        return Err(last(Some(status)));
+                    }
+                    let mut data: *const c_void = std::ptr::null();
+                    // SAFETY: an open handle, and a place for a pointer.
+                    let status = unsafe { neocortex_read_begin_for(handle.0, time, &mut data) };
+                    if status != NEOCORTEX_OK {
+                        assert!(data.is_null(), "the output after {status}");
+                        return Err(last(Some(status)));
+                    }
+                    // SAFETY: an open handle with a guard.
+                    assert_eq!(unsafe { neocortex_read_end(handle.0) }, NEOCORTEX_OK);
+                    let mut data: *mut c_void = std::ptr::null_mut();
+                    // SAFETY: an open handle, and a place for a pointer.
+                    let status = unsafe { neocortex_write_begin_for(handle.0, time, &mut data) };
+                    assert_eq!(status == NEOCORTEX_OK, !data.is_null(), "after {status}");
+                    answer(status, move || {
+                        // SAFETY: an open handle with a guard.
+                        assert_eq!(unsafe { neocortex_write_commit(handle.0) }, NEOCORTEX_OK);
+                        handle.works();
+                    })
                 })
             },
         ),
@@ -259,6 +471,71 @@ pub fn all() -> Vec<Scenario> {
                         // SAFETY: an open handle with a guard.
                         assert_eq!(unsafe { neocortex_write_commit(handle.0) }, NEOCORTEX_OK);
                     })
+                })
+            },
+        ),
+        scenario(
+            "neocortex_overwrite_begin, after the holder died",
+            Aim::Adds,
+            |stage| {
+                let handle = bereaved(stage);
+                Box::new(move || {
+                    let mut data: *mut c_void = std::ptr::dangling_mut();
+                    let (untouched, time) = (data, PATIENCE.as_nanos() as i64);
+                    // SAFETY: an open handle, and a place for a pointer.
+                    let status = unsafe { neocortex_overwrite_begin(handle.0, time, &mut data) };
+                    assert_eq!(
+                        status == NEOCORTEX_OK,
+                        data != untouched,
+                        "the output after {status}"
+                    );
+                    answer(status, move || {
+                        // SAFETY: an open handle with a guard, which shows SIZE bytes.
+                        unsafe {
+                            data.cast::<u8>().copy_from(OTHER.as_ptr(), SIZE);
+                            assert_eq!(neocortex_write_commit(handle.0), NEOCORTEX_OK);
+                        }
+                        handle.works();
+                    })
+                })
+            },
+        ),
+        scenario(
+            "neocortex_read_versioned, after the holder died",
+            Aim::Adds,
+            |stage| {
+                let handle = bereaved(stage);
+                Box::new(move || {
+                    let (mut bytes, mut version) = ([0xAA_u8; SIZE], 77);
+                    // SAFETY: an open handle, a buffer of the length, and a place for a number.
+                    let status = unsafe {
+                        let to = bytes.as_mut_ptr().cast();
+                        neocortex_read_versioned(handle.0, to, SIZE, &mut version)
+                    };
+                    let expected = match status {
+                        NEOCORTEX_OK => (VALUE, 1),
+                        _ => ([0xAA; SIZE], 77),
+                    };
+                    assert_eq!((bytes, version), expected, "the outputs after {status}");
+                    answer(status, || {})
+                })
+            },
+        ),
+        scenario(
+            "neocortex_create, touched, locked, huge if it can be",
+            Aim::Adds,
+            |stage| {
+                let key = stage.key;
+                Box::new(move || {
+                    let flags = NEOCORTEX_PREFAULT
+                        | NEOCORTEX_LOCK_IN_MEMORY
+                        | NEOCORTEX_PREFER_HUGE_PAGES
+                        | NEOCORTEX_INTERRUPTIBLE;
+                    let handle = create(key, flags)?;
+                    Ok(Box::new(move || {
+                        handle.works();
+                        assert_eq!(handle.close(), NEOCORTEX_OK);
+                    }))
                 })
             },
         ),

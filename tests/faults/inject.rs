@@ -16,15 +16,20 @@ const ENDLESS: usize = 20_000;
 /// The exit code of a process in an endless loop.
 pub const EXIT_ENDLESS: i32 = 97;
 
+/// A call of an operation: the function, and how many calls of it came before. Not the number among all calls: the
+/// allocator asks for memory now and then, and is not the same in two processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call(pub &'static str, pub usize);
+
 /// Which calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The one with this number.
-    Only(usize),
-    /// The one with this number, and from then on every call of the same function.
-    From(usize),
-    /// Every call of this function after the one with this number.
-    After(usize, &'static str),
+    /// This one.
+    Only(Call),
+    /// This one, and from then on every call of the same function.
+    From(Call),
+    /// Every call of this function after that one.
+    After(Call, &'static str),
 }
 
 /// Calls that fail, and the answer that they get.
@@ -66,11 +71,11 @@ impl Trace {
 
 /// The error numbers with which the next call is answered, if it is to fail.
 fn answer(rules: &[Rule], log: &[(&'static str, i32)], function: &'static str) -> i32 {
-    let number = log.len();
+    let calls = |name: &str| log.iter().filter(|call| call.0 == name).count();
     let applies = |rule: &&Rule| match rule.place {
-        Place::Only(at) => number == at,
-        Place::From(at) => number >= at && log.get(at).map_or(function, |call| call.0) == function,
-        Place::After(at, name) => number > at && name == function,
+        Place::Only(Call(name, before)) => name == function && calls(name) == before,
+        Place::From(Call(name, before)) => name == function && calls(name) >= before,
+        Place::After(Call(name, before), next) => next == function && calls(name) > before,
     };
     rules.iter().find(applies).map_or(0, |rule| rule.errno)
 }
@@ -139,7 +144,12 @@ fn supervise(listener: i32, rules: &[Rule], on_sleep: Option<&OnSleep>) {
 pub fn begin(rules: Vec<Rule>, on_sleep: Option<OnSleep>) -> std::io::Result<()> {
     /// -1 until the filter is there, -2 where it cannot be had.
     static LISTENER: AtomicI32 = AtomicI32::new(-1);
+    /// Whether the supervisor has begun. Beginning takes locks of the C library (for destructors of the thread's own
+    /// variables), and whoever gives such a lock back wakes the next one by a call: made by the filter's thread, which
+    /// has to wait for the supervisor, it would never come.
+    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
     let supervisor = move || {
+        HAS_BEGUN.store(true, Ordering::SeqCst);
         // Not told through a pipe: the filter's thread can make no call before the supervisor answers.
         while LISTENER.load(Ordering::SeqCst) == -1 {
             std::thread::yield_now();
@@ -148,6 +158,9 @@ pub fn begin(rules: Vec<Rule>, on_sleep: Option<OnSleep>) -> std::io::Result<()>
     };
     // Before the filter, which threads inherit.
     std::thread::spawn(supervisor);
+    while !HAS_BEGUN.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
     let statement = |code: u32, k: u32| libc::sock_filter {
         code: code as u16,
         jt: 0,

@@ -1,28 +1,35 @@
 //! The operations, each with what must be there before it.
 
 use super::case::{Aim, Fault, Run, Scenario, Stage};
-use super::common::{segment_id, sets_of, Foreign, Gate};
+use super::common::{segment_id, sets_of, Foreign, Gate, LOCKS};
 use super::inject::OnSleep;
+use crate::by_lock;
 use neocortex::{
-    inspect, Cortex, CortexBuilder, CortexError, CortexResult, CortexSync, Observer, RwLock,
-    Segment, SegmentObserver, SegmentOptions, Semaphore, SeqLock, WriteGuard,
+    inspect, Cortex, CortexBuilder, CortexError, CortexResult, CortexSync, HugePages, Key,
+    Observer, RwLock, Segment, SegmentObserver, SegmentOptions, Semaphore, SeqLock,
 };
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub const SIZE: usize = 64;
 const VALUE: [u8; SIZE] = [7; SIZE];
 const OTHER: [u8; SIZE] = [9; SIZE];
 
-/// Where the state stands in the header, and what it says (`src/format.rs`).
+/// Where the state stands in the header, and what it says (`src/protocol/format.rs`).
 const STATE: usize = 12;
+const INITIALISING: [u8; 4] = [0; 4];
 const CLOSING: [u8; 4] = 2_u32.to_ne_bytes();
 const REMOVED: [u8; 4] = 3_u32.to_ne_bytes();
 /// And the id of its semaphore set, plus one.
 const SET_ID: usize = 84;
-/// The signal word; bit 0 says that somebody waits (`src/signal.rs`).
-const SIGNAL: usize = 384;
+/// The signal word; bit 0 says that somebody waits (`src/protocol/signal.rs`).
+const SIGNAL: usize = 640;
+
+/// The name of what is made by name, and the number that follows from it (`tests/vectors`).
+pub const NAME: &str = "arm/pose";
+pub const NUMBER: i32 = 0x69A1_1EFB;
 
 /// How long an operation waits that may wait for ever.
 pub const PATIENCE: Duration = Duration::from_millis(100);
@@ -75,10 +82,27 @@ fn stale<L: CortexSync>(key: i32) {
     });
 }
 
+/// Leaves what a creator leaves that was killed after it had made all of it, and before it was ready.
+pub fn unfinished<L: CortexSync>(key: impl Into<Key>) {
+    let key = key.into();
+    dies(|| {
+        let segment: Segment<L> = options().create(&key, SIZE).expect("an unfinished one");
+        std::mem::forget(segment);
+    });
+    Foreign::open(key.number().expect("a key")).put(STATE, &INITIALISING);
+}
+
 fn owner<L: CortexSync>(key: i32) -> Segment<L> {
     let segment = options().create(key, SIZE).expect("the owner");
     segment.write_at(0, &VALUE).expect("a write");
     segment
+}
+
+/// What is not there again and again ends with the time-out, for all that the others of many processes may do.
+fn either<L: CortexSync>(key: i32) -> CortexResult<Segment<L>> {
+    options()
+        .timeout(Some(PATIENCE))
+        .create_or_attach(key, SIZE)
 }
 
 fn attach<L: CortexSync>(key: i32) -> Segment<L> {
@@ -186,6 +210,14 @@ impl Drop for Joined {
     }
 }
 
+/// Leaves the lock of a cortex held by a process that is dead.
+fn holder_dies<L: CortexSync + 'static>(key: i32) {
+    dies(move || {
+        let segment = Box::leak(Box::new(attach::<L>(key)));
+        std::mem::forget(segment.write_guard().expect("a guard"));
+    });
+}
+
 /// An operation on an owner's handle.
 fn using<L: CortexSync + 'static>(
     name: &str,
@@ -205,12 +237,35 @@ fn using<L: CortexSync + 'static>(
 }
 
 fn with_lock<L: CortexSync + 'static>() -> Vec<Scenario> {
+    // SAFETY: both take nothing and cannot fail.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
     let mut all = vec![
         opening::<L>("create", |_| {}, |key| options().create(key, SIZE)),
         opening::<L>(
             "create in place",
             |_| {},
             |key| options().in_place().create(key, SIZE),
+        ),
+        opening::<L>(
+            "create for an owner",
+            |_| {},
+            move |key| {
+                let options = options().owner(Some(user), Some(group));
+                options.create(key, SIZE)
+            },
+        ),
+        opening::<L>(
+            "create, touched and locked",
+            |_| {},
+            |key| options().prefault().lock_in_memory().create(key, SIZE),
+        ),
+        opening::<L>(
+            "create, of huge pages if they are to be had",
+            |_| {},
+            |key| {
+                let options = options().huge_pages(HugePages::Prefer);
+                options.create(key, SIZE)
+            },
         ),
         opening::<L>(
             "create, replacing the stale",
@@ -233,6 +288,56 @@ fn with_lock<L: CortexSync + 'static>() -> Vec<Scenario> {
             |stage| stale::<L>(stage.key),
             |key| options().force_ownership().create(key, SIZE),
         ),
+        opening::<L>("create or attach, alone", |_| {}, either::<L>),
+        opening::<L>(
+            "create or attach, in use",
+            |stage| {
+                let owner = owner::<L>(stage.key);
+                stage.keep(owner);
+            },
+            either::<L>,
+        ),
+        opening::<L>(
+            "create or attach, where a creator died",
+            |stage| unfinished::<L>(stage.key),
+            either::<L>,
+        ),
+        opening::<L>(
+            "create or attach, replacing the stale",
+            |stage| {
+                stale::<L>(stage.key);
+                // What it is told not to touch it attaches to, and then nobody is the owner.
+                stage.keep(TakenAway(stage.key));
+            },
+            |key| {
+                let options = options().timeout(Some(PATIENCE)).replace_stale();
+                options.create_or_attach(key, SIZE)
+            },
+        ),
+        opening::<L>("create by name", |_| {}, |_| options().create(NAME, SIZE)),
+        opening::<L>(
+            "attach by name, waiting for the creator",
+            |stage| {
+                let segment: Segment<L> = options().create(NAME, SIZE).expect("the owner");
+                segment.write_at(0, &VALUE).expect("a write");
+                stage.keep(segment);
+            },
+            |_| {
+                let options = options().wait_for_creator(Some(PATIENCE));
+                options.attach(NAME, SIZE)
+            },
+        ),
+        opening::<L>(
+            "attach, waiting for the creator",
+            |stage| {
+                let owner = owner::<L>(stage.key);
+                stage.keep(owner);
+            },
+            |key| {
+                let options = options().wait_for_creator(Some(PATIENCE));
+                options.attach(key, SIZE)
+            },
+        ),
         opening::<L>(
             "attach",
             |stage| {
@@ -240,6 +345,14 @@ fn with_lock<L: CortexSync + 'static>() -> Vec<Scenario> {
                 stage.keep(owner);
             },
             |key| options().attach(key, SIZE),
+        ),
+        opening::<L>(
+            "attach, with the way to its pages",
+            |stage| {
+                let owner = owner::<L>(stage.key);
+                stage.keep(owner);
+            },
+            |key| options().prefault().attach(key, SIZE),
         ),
         opening::<L>(
             "attach to one whose replacer died",
@@ -298,13 +411,30 @@ fn with_lock<L: CortexSync + 'static>() -> Vec<Scenario> {
             |_, segment| {
                 // Where the claim of the dead one's slot is refused for good, somebody else is at it for good.
                 segment.set_timeout(Some(PATIENCE));
-                let key = segment.key();
-                dies(move || {
-                    let segment = Box::leak(Box::new(attach::<L>(key)));
-                    std::mem::forget(segment.write_guard().expect("a guard"));
-                });
+                holder_dies::<L>(segment.key());
             },
             |segment| segment.write_at(0, &OTHER),
+            |segment| assert_eq!(read(segment), OTHER),
+        ),
+        using::<L>(
+            "calls with times of their own, after the holder died",
+            |_, segment| {
+                segment.set_timeout(Some(PATIENCE));
+                holder_dies::<L>(segment.key());
+            },
+            |segment| {
+                segment.write_at_for(PATIENCE, 0, &OTHER)?;
+                assert_eq!(*segment.read_guard_for(PATIENCE)?, OTHER);
+                segment.write_guard_for(PATIENCE)?.abort()?;
+                let mut guard = segment.overwrite_guard_for(PATIENCE)?;
+                guard.copy_from_slice(&OTHER);
+                guard.commit()?;
+                let mut bytes = [0; SIZE];
+                segment.read_at_for(PATIENCE, 0, &mut bytes)?;
+                assert_eq!(segment.read_versioned(0, &mut bytes)?, segment.version());
+                assert_eq!(bytes, OTHER);
+                Ok(())
+            },
             |segment| assert_eq!(read(segment), OTHER),
         ),
         using::<L>(
@@ -604,29 +734,36 @@ fn gone(key: i32, result: CortexResult<()>) -> Result<super::case::Check, Fault>
     check(move || assert_eq!(segment_id(key), None))
 }
 
-/// A handle that holds its lock.
+/// A thread that holds the lock through a handle of its own, until it is dropped.
 struct Held {
-    guard: Option<WriteGuard<'static, [u8], Semaphore>>,
-    segment: *mut Segment<Semaphore>,
+    release: Option<mpsc::Sender<()>>,
+    holder: Option<JoinHandle<()>>,
 }
 
 impl Held {
     fn new(segment: Segment<Semaphore>) -> Self {
-        let segment = Box::into_raw(Box::new(segment));
-        // SAFETY: freed by the drop, after the guard.
-        let shared: &'static Segment<Semaphore> = unsafe { &*segment };
+        let (release, released) = mpsc::channel();
+        let (holds, held) = mpsc::channel();
+        let holder = std::thread::spawn(move || {
+            let guard = segment.write_guard().expect("a guard");
+            holds.send(()).expect("who waits for it");
+            let _ = released.recv();
+            drop(guard);
+        });
+        held.recv().expect("a guard");
         Self {
-            guard: Some(shared.write_guard().expect("a guard")),
-            segment,
+            release: Some(release),
+            holder: Some(holder),
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        drop(self.guard.take());
-        // SAFETY: from Box::into_raw, and nothing borrows it any more.
-        drop(unsafe { Box::from_raw(self.segment) });
+        drop(self.release.take());
+        if let Some(holder) = self.holder.take() {
+            let _ = holder.join();
+        }
     }
 }
 
@@ -648,9 +785,9 @@ impl Drop for TakenAwaySet {
 
 pub fn all() -> Vec<Scenario> {
     let mut all = without_lock();
-    all.extend(with_lock::<SeqLock>());
-    all.extend(with_lock::<RwLock>());
-    all.extend(with_lock::<Semaphore>());
+    for name in LOCKS {
+        all.extend(by_lock!(name, with_lock()));
+    }
     all.extend(super::in_c::all());
     all
 }

@@ -51,8 +51,8 @@ int main(int argc, char **argv)
         return 1;
     }
     options.flags = NEOCORTEX_RANDOM_KEY;
-    segment = neocortex_create(0, sizeof value, &options);
-    if (segment == NULL || neocortex_write(segment, &value, sizeof value) != NEOCORTEX_OK) {
+    segment = neocortex_create_with(0, sizeof value, &value, &options);
+    if (segment == NULL) {
         return failed();
     }
     snprintf(key, sizeof key, "%ld", (long)neocortex_key(segment));

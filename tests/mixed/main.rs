@@ -164,14 +164,14 @@ fn programs() -> Vec<Program> {
 /// What must be the same whoever made the segment: the header without its creator's keys and clock.
 fn header(key: i32) -> Vec<u8> {
     let bytes = Foreign::open(key).bytes();
-    [&bytes[..80], &bytes[88..96], &bytes[104..256]].concat()
+    [&bytes[..80], &bytes[88..96], &bytes[104..512]].concat()
 }
 
-/// The words that processes sleep on (`src/format.rs`): for a change, and for the lock. The lowest bit says that
+/// The words that processes sleep on (`src/protocol/format.rs`): for a change, and for the lock. The lowest bit says that
 /// somebody does.
-const SIGNAL: usize = 384;
+const SIGNAL: usize = 640;
 #[cfg(all(target_os = "linux", not(neocortex_portable)))]
-const LOCK: usize = 448;
+const LOCK: usize = 704;
 
 fn somebody_waits(segment: &Foreign) -> bool {
     segment.word(SIGNAL).load(Ordering::SeqCst) & 1 == 1

@@ -2,10 +2,10 @@
 
 use crate::c::{self, Api};
 use crate::contest::{Contest, Row, Settings, Target, C, RUST};
+use crate::helper::spin_until_changed;
 use crate::helper::{self, Helper};
 use crate::iceoryx::{self, Broom};
 use crate::place::Place;
-use crate::roles::spin_until_changed;
 use crate::work::number::cortex;
 use neocortex::{Cortex, SeqLock};
 use std::cell::RefCell;

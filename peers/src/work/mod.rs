@@ -6,6 +6,7 @@ pub mod growth;
 mod hand_over;
 mod killed;
 mod life;
+mod memory;
 pub mod number;
 
 pub use hand_over::PROCESSORS;
@@ -18,6 +19,7 @@ pub fn all(settings: &Settings) -> Vec<Row> {
         number::rows,
         hand_over::rows,
         bulk::rows,
+        memory::rows,
         contended::rows,
         life::rows,
         killed::rows,

@@ -1,20 +1,26 @@
-//! What can be asked, and how the words of a command line become figures.
+//! The sub-commands and their arguments.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::columns::{self, Places};
+use crate::words::{age, key, permission, seconds, size, start, unsigned, user, Start};
+use clap::builder::PossibleValuesParser;
+use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use neocortex::Permission;
+use neocortex::{Key, Permission};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The locks that come with the library; the first is the default.
+pub const LOCKS: &[&str] = neocortex::built_in_locks!(names);
+
 /// Shown below the help, and in the manual page.
 pub const EXIT_STATUS: &str = "\
-0  done (for `watch` and `top`: also when stopped by a signal; a second signal ends them at once)
+0  done; what is stopped by a signal cleans up and dies of it (a second signal ends it at once)
 1  failed: a system call, a corrupt header, something unsupported; `doctor`: something does not work here
-2  the command line, a key, a size or a value cannot be meant
+2  the command line, a key, a size or a value is not one that can be used
 3  no such key, or removed meanwhile
 4  refused: it is in use, or full, or the key is taken
 5  poisoned: a write in place was not finished
-6  not a cortex, or of another format, layout or lock
+6  not a cortex, or of another format, layout, lock or name
 7  the time ran out, or it is not ready yet
 8  not permitted";
 
@@ -34,42 +40,53 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Every cortex on this machine
-    ///
-    /// One line for each: key, bytes, lock, layout (double: two payload slots; n slots; in place), schema, owner, mode,
-    /// mappings in all processes (ATTACHED), participants that live (ALIVE), participants that died and still hold
-    /// something (DEAD), commits, age, and its state. Where nobody is attached it is `kept` if it was made to stay
-    /// (`persist`), and `stale` if not: whoever was to remove it has died.
+    #[command(long_about = format!("Every cortex on this machine, one line for each\n\n{}", columns::help(Places::List)))]
     List(List),
-    /// All that can be known of one cortex, and its value
+    /// All that can be known of one cortex, the processes behind it, and its value
+    ///
+    /// A process is told by number, user, start and command line: the holder, each participant, the one that made the
+    /// cortex (maker), those that have it mapped and take no part (onlooker), and threads that sleep on it now
+    /// (waiter). It is information from the kernel's tables and from `/proc`, and nothing is decided by it. A process
+    /// is named only if it has the cortex mapped; where it is in another PID namespace, or this user may not look at
+    /// it, that is said. Observers that wait are not told from others. Only Linux tells more than a number.
     Inspect(Inspect),
     /// Each commit as it happens
     ///
     /// One line for each: seconds since the command began, the commit's number, how many commits before it were not
-    /// seen, seconds since the last line, commits in a second. Ends on Ctrl-C, when nobody reads the output any more,
+    /// seen, seconds since the last line, commits in a second. Ends on Ctrl-C, when the reader of its output has left,
     /// and when the cortex is removed (status 3). While no participant lives it keeps no mapping, so that a stale
     /// cortex can be replaced; commits are then looked for every 50 ms.
     Watch(Watch),
-    /// A table on the whole screen, kept up to date: q quits, r sorts by rate, k by key, arrows scroll
+    /// The value of each commit, in order, and how many were missed
     ///
-    /// RATE is commits in a second since the last look. HOLDER is the participant (slot:generation) that has the lock.
-    /// WAITS are flags that those who wait set and those who wake clear: `lock` somebody sleeps for the lock, `change`
-    /// for the next commit, `pause` a reader that writers overtook asks them to pause, `readers n` wait for a writer.
+    /// One line for each: the commit's number, how many commits before it were overwritten before they could be read, and
+    /// the value. A cortex keeps as many commits as it has slots (`create --slots`). Nothing is stored in it, so no
+    /// writer waits. Ends as `watch` does.
+    Follow(Follow),
+    /// A table on the whole screen, kept up to date: q quits, r sorts by rate, k by key, arrows and pages scroll
+    #[command(long_about = format!("A table of every cortex on the whole screen, kept up to date: q quits, r sorts by rate, k by key, \
+        arrows, PgUp, PgDn, Home and End scroll\n\n{}", columns::help(Places::Top)))]
     Top(Top),
-    /// Make a cortex of zeros that stays until it is removed; prints its key
+    /// Make a cortex, of zeros or with a first value, that stays until it is removed; prints its key, of a name the number
     Create(Create),
     /// The value, to standard output: raw bytes, or as a type
     Read(Read),
     /// Replace the value or a part of it, as one commit: from the arguments, or raw bytes from standard input
+    ///
+    /// Fewer bytes than the value has replace its beginning, or what begins at --offset; the rest stays as it was. An empty
+    /// standard input is refused (status 2): the command before it in a pipe has failed, most likely.
     Write(Write),
     /// Declare an unfinished write in place finished: the bytes stay as they are
     Heal(Heal),
     /// Remove a cortex with its semaphores
     Remove(Remove),
-    /// Take away what is stale: cortexes whose owner died and that nobody is attached to, and semaphores whose segment
+    /// Take away what is stale: cortexes whose owner died and in which no participant lives, and semaphores whose segment
     /// is gone
     ///
-    /// Whoever attaches in the same moment wins: the cortex is then left as it is. A cortex that was made to stay
-    /// (`create` of this command, `persist`) is not stale; `remove` takes it away.
+    /// A process that merely reads keeps what it has mapped. A process that attaches in the same moment wins: the
+    /// cortex is then left as it is. A cortex that was made to stay (`create` of this command, `persist`) is not stale;
+    /// `remove` takes it away. With `--all` it is the caller's own that go; for root it is every user's, which the
+    /// first line then says.
     Reclaim(Reclaim),
     /// Whether this machine can do what neocortex needs, and what to do where it cannot
     Doctor(Doctor),
@@ -80,29 +97,21 @@ pub enum Command {
         /// A sub-command
         command: Option<String>,
     },
-    /// What `doctor` runs to see what becomes of it
-    #[command(hide = true)]
-    Probe {
-        #[arg(value_parser = key, allow_hyphen_values = true)]
-        key: i32,
-        #[arg(value_enum)]
-        task: Task,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Task {
-    /// Takes the lock, says so, and waits to be killed.
-    Hold,
-    /// Waits for the next commit again and again, and says so each time.
-    Wait,
 }
 
 #[derive(Args)]
 pub struct Target {
-    /// The key: decimal, negative, or hexadecimal (0x...)
+    /// The name, or the key: decimal, negative, or hexadecimal (0x...)
     #[arg(value_parser = key, allow_hyphen_values = true)]
-    pub key: i32,
+    pub key: Key,
+}
+
+/// For what looks at a cortex, or writes to it, and may be started before the program that makes it.
+#[derive(Args)]
+pub struct Creator {
+    /// Wait so many seconds for a program to make the cortex
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub wait: Option<Duration>,
 }
 
 #[derive(Args)]
@@ -119,6 +128,8 @@ pub struct List {
 pub struct Inspect {
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub creator: Creator,
     /// Show the value as this
     #[arg(long = "as", value_name = "TYPE", value_enum, default_value = "hex")]
     pub kind: Kind,
@@ -137,6 +148,28 @@ pub struct Inspect {
 pub struct Watch {
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub creator: Creator,
+    /// End after so many lines
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// An object for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Follow {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub creator: Creator,
+    /// Show the values as this
+    #[arg(long = "as", value_name = "TYPE", value_enum, default_value = "hex")]
+    pub kind: Kind,
+    /// With which commit to begin: the oldest that is kept, the next (now), or the one after this number
+    #[arg(long, value_name = "oldest|now|N", default_value = "oldest", value_parser = start)]
+    pub from: Start,
     /// End after so many lines
     #[arg(long)]
     pub count: Option<u64>,
@@ -154,25 +187,28 @@ pub struct Top {
 
 #[derive(Args)]
 pub struct Create {
-    /// The key (none with --random), and the bytes in the value; k, M and G mean 1024, 1024², 1024³
+    /// The name or the key (none with --random), and the bytes in the value; k, M and G mean 1024, 1024², 1024³
     #[arg(value_names = ["KEY", "SIZE"], num_args = 1..=2, required = true, allow_negative_numbers = true)]
     pub place: Vec<String>,
-    /// A random key that nobody uses
+    /// A random key that is not in use
     #[arg(long)]
     pub random: bool,
-    #[arg(long, value_enum, default_value = "seqlock")]
-    pub lock: Lock,
+    #[arg(long, value_parser = PossibleValuesParser::new(LOCKS), default_value = LOCKS[0])]
+    pub lock: String,
     /// Who may use it, in octal
     #[arg(long, default_value = "600", value_parser = permission)]
     pub mode: Permission,
     /// A number that both sides must agree on
     #[arg(long, default_value = "0", value_parser = unsigned)]
     pub schema: u64,
+    /// The number of a description of the type, as `schema_of` makes it in every language
+    #[arg(long, value_name = "TEXT", conflicts_with = "schema")]
+    pub schema_of: Option<String>,
     /// How many handles may be attached at a time
-    #[arg(long, default_value = "128")]
+    #[arg(long, default_value = "128", value_parser = value_parser!(u32).range(1..=4096))]
     pub participants: u32,
-    /// Payload slots, 2 to 8
-    #[arg(long, default_value = "2", conflicts_with = "in_place")]
+    /// Payload slots, 2 to 65536: the commits that `follow` can read; one is `--in-place`
+    #[arg(long, default_value = "2", conflicts_with = "in_place", value_parser = value_parser!(u32).range(2..=65_536))]
     pub slots: u32,
     /// One payload slot, edited in place
     #[arg(long)]
@@ -180,19 +216,44 @@ pub struct Create {
     /// Take the place of a stale cortex that has the key
     #[arg(long)]
     pub replace_stale: bool,
+    /// Where a cortex has the key, leave it as it is, if its size, lock and schema are those asked for
+    #[arg(long, conflicts_with = "random")]
+    pub open_or_create: bool,
+    /// The first value: all its bytes, raw, from standard input; no process ever sees another one before it
+    #[arg(long, conflicts_with = "random")]
+    pub initial: bool,
+    /// Find memory for all of it now, or fail
+    #[arg(long)]
+    pub prefault: bool,
+    /// Never swap it out (RLIMIT_MEMLOCK or CAP_IPC_LOCK)
+    #[arg(long)]
+    pub lock_in_memory: bool,
+    /// Of huge pages (vm.nr_hugepages); `prefer` makes it of ordinary ones where there are none
+    #[arg(long, value_name = "CHOICE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "require")]
+    pub huge_pages: Option<HugePages>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Lock {
-    Seqlock,
-    Rwlock,
-    Semaphore,
+pub enum HugePages {
+    Require,
+    Prefer,
+}
+
+impl From<HugePages> for neocortex::HugePages {
+    fn from(choice: HugePages) -> Self {
+        match choice {
+            HugePages::Require => Self::Require,
+            HugePages::Prefer => Self::Prefer,
+        }
+    }
 }
 
 #[derive(Args)]
 pub struct Read {
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub creator: Creator,
     /// Print the value as this, not as raw bytes
     #[arg(long = "as", value_name = "TYPE", value_enum)]
     pub kind: Option<Kind>,
@@ -211,6 +272,8 @@ pub struct Read {
 pub struct Write {
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub creator: Creator,
     /// What the values are
     #[arg(long = "as", value_name = "TYPE", value_enum, requires = "values")]
     pub kind: Option<Kind>,
@@ -223,6 +286,9 @@ pub struct Write {
     /// Set what follows, to the end of the value, to zero
     #[arg(long)]
     pub fill: bool,
+    /// Refuse fewer bytes than there are, so that no old ones remain behind the new ones
+    #[arg(long, conflicts_with = "fill")]
+    pub exact: bool,
     /// Give up after so many seconds
     #[arg(long, default_value = "5", value_parser = seconds)]
     pub timeout: Duration,
@@ -241,19 +307,25 @@ pub struct Heal {
 pub struct Remove {
     #[command(flatten)]
     pub target: Target,
-    /// Although it is in use: those attached go on sharing its memory, nobody else can attach
+    /// Although it is in use: attached processes go on sharing its memory, and no other process can attach
     #[arg(long)]
     pub force: bool,
 }
 
 #[derive(Args)]
 pub struct Reclaim {
-    /// The key: decimal, negative, or hexadecimal (0x...)
+    /// The name, or the key: decimal, negative, or hexadecimal (0x...)
     #[arg(value_parser = key, allow_hyphen_values = true, required_unless_present = "all")]
-    pub key: Option<i32>,
+    pub key: Option<Key>,
     /// Every stale cortex, and every semaphore set of ours whose segment is gone
     #[arg(long, conflicts_with = "key")]
     pub all: bool,
+    /// Only what belongs to this user (a name or a number); without it the caller's own, and for root every user's
+    #[arg(long, value_name = "USER", conflicts_with = "key", value_parser = user)]
+    pub owner: Option<u32>,
+    /// Only what was made this long ago or longer: 90s, 15m, 2h, 7d
+    #[arg(long, value_name = "AGE", conflicts_with = "key", value_parser = age)]
+    pub older: Option<Duration>,
     /// Only say what would be taken away
     #[arg(long)]
     pub dry_run: bool,
@@ -269,7 +341,7 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// What bytes are shown and given as.
+/// The types as which bytes are shown and given.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     F64,
@@ -285,69 +357,4 @@ pub enum Kind {
     /// Text, up to the first zero byte
     Utf8,
     Hex,
-}
-
-/// Hexadecimal digits behind `0x`, or decimal ones; a sign in front.
-fn number(text: &str) -> Result<i128, String> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let (digits, radix) = match lower.strip_prefix("0x") {
-        Some(hex) => (hex, 16),
-        None => (&*lower, 10),
-    };
-    // The parser would take a second sign.
-    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
-        return Err("no number".into());
-    }
-    let value = i128::from_str_radix(digits, radix);
-    let value = value.map_err(|error| error.to_string())?;
-    Ok(sign * value)
-}
-
-/// A key as `ipcs` and `neocortex` print it: hexadecimal ones may have the top bit set.
-pub fn key(text: &str) -> Result<i32, String> {
-    let value = number(text)?;
-    let is_hex = text.to_ascii_lowercase().starts_with("0x");
-    let key = match u32::try_from(value) {
-        Ok(bits) if is_hex => Some(bits as i32),
-        _ => i32::try_from(value).ok(),
-    };
-    match key {
-        Some(0) => Err("key 0 is IPC_PRIVATE, which nobody could attach to".into()),
-        Some(key) => Ok(key),
-        None => Err("a key has 32 bits".into()),
-    }
-}
-
-fn unsigned(text: &str) -> Result<u64, String> {
-    u64::try_from(number(text)?).map_err(|_| "a number from 0 to 2⁶⁴ − 1".into())
-}
-
-pub fn size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(['k', 'K', 'M', 'G']);
-    let factor = match &text[digits.len()..] {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return Err("one of k, M and G may follow".into()),
-    };
-    let size = usize::try_from(number(digits)?).ok();
-    size.and_then(|size| size.checked_mul(factor))
-        .ok_or_else(|| "too large for this machine, or negative".into())
-}
-
-fn permission(text: &str) -> Result<Permission, String> {
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if mode <= 0o777 => Ok(Permission::Custom(mode)),
-        _ => Err("three octal digits, as for chmod".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

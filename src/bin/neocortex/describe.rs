@@ -1,24 +1,69 @@
 //! A cortex in words and as JSON.
 
-use neocortex::inspect::{Holder, SegmentInfo, SegmentState, Waiting};
+use neocortex::inspect::{SegmentInfo, SegmentState, Waiting};
 use serde_json::{json, Value};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-/// Text of another process's making, without what could steer the terminal.
+/// Text of another process's making, in one line and without what could steer the terminal or hide: control characters
+/// and all else that is not printed (directions of writing, characters without width) are written as Rust writes them.
 pub fn harmless(text: &str) -> String {
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let shown = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        // Behind another character: an accent of its own is printed on that one.
+        c => format!("a{c}").escape_debug().skip(1).collect(),
     };
     text.chars().map(shown).collect()
 }
 
-/// The user's name, or the number where it has none.
+/// Does the same as [`harmless`], and keeps line ends and tabs.
+pub fn harmless_lines(text: &str) -> String {
+    let line = |line: &str| {
+        let cells: Vec<String> = line.split('\t').map(harmless).collect();
+        cells.join("\t")
+    };
+    let lines: Vec<String> = text.split('\n').map(line).collect();
+    lines.join("\n")
+}
+
+/// Returns at most `length` characters of a text, with a sign where something was left out.
+pub fn shortened(text: &str, length: usize) -> String {
+    match text.chars().count() > length {
+        false => text.to_owned(),
+        true => text.chars().take(length - 1).chain(['\u{2026}']).collect(),
+    }
+}
+
+/// JSON as one line that a terminal may show as well: what is not printed is written `\uXXXX`, which means the same.
+pub fn one_line(value: &Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        if c.is_ascii() || harmless(&c.to_string()).starts_with(c) {
+            line.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            line += &format!("\\u{unit:04x}");
+        }
+    }
+    line.replace('\u{7f}', "\\u007f")
+}
+
+/// Returns the user's name, or the number where it has none. It is asked for once, because the answer may come from a
+/// file or a server.
 pub fn user(id: u32) -> String {
-    uzers::get_user_by_uid(id).map_or_else(
-        || id.to_string(),
-        |user| harmless(&user.name().to_string_lossy()),
-    )
+    static NAMES: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+    let ask = || {
+        uzers::get_user_by_uid(id).map_or_else(
+            || id.to_string(),
+            |user| harmless(&user.name().to_string_lossy()),
+        )
+    };
+    match NAMES.lock() {
+        Ok(mut names) => names.entry(id).or_insert_with(ask).clone(),
+        Err(_) => ask(),
+    }
 }
 
 pub fn layout(slots: u32) -> String {
@@ -33,7 +78,7 @@ pub fn age(created: SystemTime) -> Duration {
     created.elapsed().unwrap_or_default()
 }
 
-/// A duration in its largest unit.
+/// Returns a duration in its largest unit.
 pub fn brief(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..=119 => format!("{seconds}s"),
@@ -53,7 +98,7 @@ pub fn state(state: SegmentState) -> &'static str {
     }
 }
 
-/// Whether it is poisoned: unfinished in place, and by nobody who could still finish it.
+/// Returns whether it is poisoned: a write in place is unfinished, and no process is left that could finish it.
 pub fn is_poisoned(info: &SegmentInfo) -> bool {
     info.is_poisoned
         && info
@@ -61,17 +106,23 @@ pub fn is_poisoned(info: &SegmentInfo) -> bool {
             .is_none_or(|holder| holder.is_alive == Some(false))
 }
 
-/// Whether nobody needs it: nobody is attached, and it was not made to stay.
+/// Returns whether it is stale, in the library's sense.
 pub fn is_stale(info: &SegmentInfo) -> bool {
-    info.is_stale && !info.is_persistent
+    info.is_stale
 }
 
-/// What an operator wants to know first.
+/// Returns whether it was made to stay and no participant lives.
+pub fn is_kept(info: &SegmentInfo) -> bool {
+    let is_deserted = info.alive.map_or(info.attached == 0, |alive| alive == 0);
+    info.is_persistent && info.state == SegmentState::Ready && is_deserted
+}
+
+/// Returns what an operator wants to know first.
 pub fn condition(info: &SegmentInfo) -> String {
-    let mut words = vec![match (info.is_stale, info.is_persistent) {
-        (true, false) => "stale",
-        (true, true) => "kept",
-        (false, _) => state(info.state),
+    let mut words = vec![match (is_stale(info), is_kept(info)) {
+        (true, _) => "stale",
+        (_, true) => "kept",
+        _ => state(info.state),
     }];
     if is_poisoned(info) {
         words.push("poisoned");
@@ -81,6 +132,9 @@ pub fn condition(info: &SegmentInfo) -> String {
         .is_some_and(|holder| holder.is_alive == Some(false))
     {
         words.push("holder dead");
+    }
+    if info.has_lost_semaphores {
+        words.push("semaphores gone");
     }
     words.join(", ")
 }
@@ -97,7 +151,7 @@ pub fn count(count: Option<u32>) -> String {
     count.map_or_else(|| "?".into(), |count| count.to_string())
 }
 
-/// The waits that are flagged, in a few words.
+/// Returns the waits that are flagged, in a few words.
 pub fn waits(waiting: Waiting) -> String {
     let mut words = Vec::new();
     for (is_set, word) in [
@@ -118,20 +172,6 @@ pub fn waits(waiting: Waiting) -> String {
     }
 }
 
-pub fn holder(holder: Option<Holder>) -> String {
-    holder.map_or_else(
-        || "-".into(),
-        |holder| {
-            let dead = if holder.is_alive == Some(false) {
-                " dead"
-            } else {
-                ""
-            };
-            format!("{}:{}{dead}", holder.slot, holder.generation)
-        },
-    )
-}
-
 pub fn as_json(info: &SegmentInfo) -> Value {
     let holder = info.holder.map(|holder| {
         json!({ "slot": holder.slot, "generation": holder.generation, "alive": holder.is_alive })
@@ -147,6 +187,8 @@ pub fn as_json(info: &SegmentInfo) -> Value {
     let created = info.created.duration_since(SystemTime::UNIX_EPOCH);
     json!({
         "key": info.key,
+        // An empty name means that it has none.
+        "name": Some(&info.name).filter(|name| !name.is_empty()),
         "id": info.id,
         "format": info.format,
         "size": info.size,
@@ -160,6 +202,8 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         "lock": info.lock,
         "lock_size": info.lock_size,
         "schema": info.schema,
+        // Numbers that may be above 2⁵³, up to which every reader of JSON is exact, are given as strings too.
+        "schema_string": info.schema.to_string(),
         "beacon_key": info.beacon_key,
         "beacon_id": info.beacon_id,
         "owner": info.owner,
@@ -172,7 +216,9 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         "participants": info.participants,
         "tenants": tenants.collect::<Vec<_>>(),
         "commits": info.commits,
+        "commits_string": info.commits.to_string(),
         "begun": info.begun,
+        "begun_string": info.begun.to_string(),
         "holder": holder,
         "waiting": {
             "lock": info.waiting.for_lock,
@@ -186,6 +232,7 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         "poisoned": is_poisoned(info),
         "unfinished": info.is_poisoned,
         "persistent": info.is_persistent,
+        "semaphores_gone": info.has_lost_semaphores,
         "stale": is_stale(info),
     })
 }

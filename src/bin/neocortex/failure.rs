@@ -1,6 +1,7 @@
 //! Why a sub-command ends, and with which status.
 
-use neocortex::CortexError;
+use crate::describe::harmless_lines;
+use neocortex::{CortexError, Surface};
 use std::io;
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ pub const USAGE: u8 = 2;
 pub const ABSENT: u8 = 3;
 pub const REFUSED: u8 = 4;
 
-/// A failure that is no library's.
+/// Returns a failure that is not an error of the library.
 pub fn plain<T>(status: u8, message: impl Into<String>) -> Outcome<T> {
     Err(Failure::Plain(status, message.into()))
 }
@@ -36,7 +37,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The status that stands for an error; the table is in the help of the command.
+/// Returns the exit status for an error; the table is in the help of the command.
 pub fn status(error: &CortexError) -> u8 {
     match error {
         CortexError::CleanSystem(failure) => match failure.io_error().kind() {
@@ -51,13 +52,19 @@ pub fn status(error: &CortexError) -> u8 {
         CortexError::NotACortex { .. }
         | CortexError::Format { .. }
         | CortexError::Layout { .. }
-        | CortexError::Lock { .. } => 6,
+        | CortexError::Lock { .. }
+        | CortexError::Name { .. } => 6,
         CortexError::Timeout { .. }
         | CortexError::NotReady { .. }
         | CortexError::Interrupted { .. } => 7,
         CortexError::InvalidArgument { .. } => USAGE,
         _ => FAILED,
     }
+}
+
+/// Returns the library's message, with this command's options in place of the library's functions.
+pub fn in_our_words(error: &CortexError) -> String {
+    error.in_words_of(Surface::Command)
 }
 
 impl Failure {
@@ -68,7 +75,7 @@ impl Failure {
                 return ExitCode::SUCCESS
             }
             Self::Output(error) => (FAILED, format!("cannot write the output: {error}")),
-            Self::Cortex(error) => (status(&error), error.to_string()),
+            Self::Cortex(error) => (status(&error), in_our_words(&error)),
             Self::Plain(status, message) => (status, message),
         };
         say(&message);
@@ -76,8 +83,8 @@ impl Failure {
     }
 }
 
-/// A line on standard error, which may be closed.
+/// A line on standard error, which may be closed. What it quotes may be another process's.
 pub fn say(message: &str) {
     use io::Write;
-    let _ = writeln!(io::stderr(), "neocortex: {message}");
+    let _ = writeln!(io::stderr(), "neocortex: {}", harmless_lines(message));
 }

@@ -1,19 +1,18 @@
 //! `list`: every cortex, and what else was found.
 
 use crate::arguments::List;
-use crate::describe::{age, as_json, brief, condition, count, harmless, layout, user};
-use crate::failure::{say, status, Outcome};
-use neocortex::inspect::{self, Found, SegmentInfo};
+use crate::columns::{self, Column, Line, Places};
+use crate::describe::{as_json, one_line};
+use crate::failure::{in_our_words, say, status, Outcome};
+use crate::output::{self, width};
+use crate::people;
+use neocortex::inspect::{self, Found, Who};
 use neocortex::CortexError;
 use serde_json::json;
-use std::io::{self, Write};
+use std::collections::HashMap;
+use std::io::Write;
 
-const HEADING: [&str; 14] = [
-    "KEY", "HEX", "SIZE", "LOCK", "LAYOUT", "SCHEMA", "OWNER", "MODE", "ATTACHED", "ALIVE", "DEAD",
-    "COMMITS", "AGE", "STATE",
-];
-
-/// Whether it is somebody else's segment, or nobody can tell.
+/// Returns whether it is another program's segment, or a segment of which that cannot be known.
 fn is_other(found: &Found) -> bool {
     match &found.cortex {
         Ok(_) => false,
@@ -31,19 +30,33 @@ pub fn run(arguments: &List) -> Outcome {
         found.retain(|one| !is_other(one));
     }
     found.sort_by_key(|one| one.key);
-    let mut out = io::stdout().lock();
+    let holders = people::holders(found.iter().filter_map(|one| one.cortex.as_ref().ok()));
+    let mut out = output::lock();
     if arguments.json {
-        let objects: Vec<_> = found.iter().map(object).collect();
-        writeln!(out, "{}", serde_json::Value::Array(objects))?;
+        let objects: Vec<_> = found.iter().map(|one| object(one, &holders)).collect();
+        writeln!(out, "{}", one_line(&serde_json::Value::Array(objects)))?;
         return Ok(());
     }
-    let mut rows = vec![HEADING.map(str::to_owned)];
-    rows.extend(found.iter().map(|one| match &one.cortex {
-        Ok(info) => row(info),
-        Err(error) => row_of_other(one, error),
-    }));
-    write!(out, "{}", columns(&rows))?;
+    let infos = found.iter().filter_map(|one| one.cortex.as_ref().ok());
+    let columns = columns::of(Places::List, columns::are_named(infos));
+    let mut rows = vec![columns
+        .iter()
+        .map(|column| column.heading.to_owned())
+        .collect()];
+    rows.extend(found.iter().map(|one| row(one, &columns, &holders)));
+    let widths = columns::widths(&rows);
+    // A pipe has room for all.
+    let room = width();
+    let is_shown = columns::fitting(&columns, &widths, room.unwrap_or(usize::MAX));
+    for line in columns::aligned(&rows, &widths, &is_shown) {
+        writeln!(out, "{line}")?;
+    }
     out.flush()?;
+    if let Some(hidden) = columns::hidden(&columns, &is_shown, room.unwrap_or(0)) {
+        say(&format!(
+            "{hidden}: a wider terminal, `neocortex list | cat` and `--json` show them"
+        ));
+    }
     if unreadable > 0 && !arguments.all {
         say(&format!(
             "{unreadable} more may not be read by this user: `--all` shows them, root sees into them"
@@ -58,46 +71,51 @@ pub fn run(arguments: &List) -> Outcome {
     Ok(())
 }
 
-fn object(found: &Found) -> serde_json::Value {
+fn object(found: &Found, holders: &HashMap<i32, Who>) -> serde_json::Value {
     match &found.cortex {
-        Ok(info) => as_json(info),
+        Ok(info) => {
+            let mut object = as_json(info);
+            if let Some(who) = holders.get(&info.id) {
+                object["holder"]["process"] = people::who_as_json(who);
+            }
+            object
+        }
         Err(error) => json!({
             "key": found.key,
             "id": found.id,
             "attached": found.attached,
-            "error": error.to_string(),
+            "error": in_our_words(error),
         }),
     }
 }
 
-fn row(info: &SegmentInfo) -> [String; 14] {
-    [
-        info.key.to_string(),
-        format!("{:#010x}", info.key),
-        info.size.to_string(),
-        harmless(&info.lock),
-        layout(info.slots),
-        format!("{:#x}", info.schema),
-        user(info.owner),
-        format!("{:04o}", info.mode),
-        info.attached.to_string(),
-        count(info.alive),
-        count(info.dead),
-        info.commits.to_string(),
-        brief(age(info.created)),
-        condition(info),
-    ]
+fn row(found: &Found, columns: &[&Column], holders: &HashMap<i32, Who>) -> Vec<String> {
+    let error = match &found.cortex {
+        Ok(info) => {
+            let line = Line {
+                info,
+                rate: None,
+                holder: holders.get(&info.id),
+            };
+            return columns.iter().map(|column| column.cell(&line)).collect();
+        }
+        Err(error) => error,
+    };
+    let cell = |column: &&Column| match column.heading {
+        "KEY" => found.key.to_string(),
+        "HEX" => format!("{:#010x}", found.key),
+        "ATTACHED" => found
+            .attached
+            .map_or_else(|| "-".into(), |attached| attached.to_string()),
+        "STATE" => what_else(error).into(),
+        _ => "-".into(),
+    };
+    columns.iter().map(cell).collect()
 }
 
-fn row_of_other(found: &Found, error: &CortexError) -> [String; 14] {
-    let mut row = [const { String::new() }; 14];
-    row.fill("-".into());
-    row[0] = found.key.to_string();
-    row[1] = format!("{:#010x}", found.key);
-    if let Some(attached) = found.attached {
-        row[8] = attached.to_string();
-    }
-    row[13] = match error {
+/// Returns what a segment is that is not a whole cortex of this version.
+fn what_else(error: &CortexError) -> &'static str {
+    match error {
         CortexError::NotACortex { .. } => "not a cortex",
         CortexError::NotReady { .. } => "half made",
         CortexError::Format { .. } => "another format",
@@ -105,23 +123,4 @@ fn row_of_other(found: &Found, error: &CortexError) -> [String; 14] {
         error if status(error) == 8 => "not readable",
         _ => "unknown",
     }
-    .into();
-    row
-}
-
-/// The rows with their columns aligned; the last one is as long as it is.
-fn columns(rows: &[[String; 14]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..14).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:<width$}"))
-            .collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
-    text
 }

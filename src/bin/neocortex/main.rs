@@ -1,44 +1,76 @@
 //! The command `neocortex`: what is shared on this machine, in what state, and what to do about it.
 //!
-//! It stands on the public interface of the library alone. Whatever only looks (`list`, `inspect`, `watch`,
-//! `top`, `read`) maps read-only, claims no participant slot, and stores nothing. Output goes through
-//! `io::Write` and never through `println!`, which panics when its reader has left.
+//! It uses the public interface of the library alone. Every sub-command that only looks (`list`, `inspect`, `watch`,
+//! `follow`, `top`, `read`) maps read-only, claims no participant slot, and stores nothing. Output goes through `io::Write` and
+//! never through `println!`, which panics when its reader has left.
 
+mod access;
 mod arguments;
+mod columns;
 mod describe;
 mod doctor;
 mod failure;
+mod follow;
 mod list;
-mod pages;
+mod manual;
+mod output;
+mod people;
+mod remove;
 mod show;
 mod stop;
-mod take;
 mod top;
 mod value;
 mod watch;
-mod work;
+mod words;
 
 use arguments::{Arguments, Command};
-use clap::Parser;
+use clap::FromArgMatches;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // `doctor` runs this. It is not one of the sub-commands, so help and completions do not offer it.
+    let words: Vec<_> = std::env::args_os().collect();
+    if words.len() == 4 && words[1] == doctor::probe::NAME {
+        return end(doctor::probe::act(&words[2], &words[3]));
+    }
+    let words = words.into_iter().map(words::with_plain_sign);
+    let matches = manual::command().get_matches_from(words);
     let done = |outcome: failure::Outcome| outcome.map(|()| ExitCode::SUCCESS);
-    let result = match Arguments::parse().command {
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match arguments.command {
         Command::List(arguments) => done(list::run(&arguments)),
-        Command::Inspect(arguments) => done(show::run(&arguments)),
-        Command::Watch(arguments) => done(watch::run(&arguments)),
+        Command::Inspect(arguments) => done(
+            access::await_creator(&arguments.target.key, &arguments.creator)
+                .and_then(|()| show::run(&arguments)),
+        ),
+        Command::Follow(arguments) => done(
+            access::await_creator(&arguments.target.key, &arguments.creator)
+                .and_then(|()| follow::run(&arguments)),
+        ),
+        Command::Watch(arguments) => done(
+            access::await_creator(&arguments.target.key, &arguments.creator)
+                .and_then(|()| watch::run(&arguments)),
+        ),
         Command::Top(arguments) => done(top::run(&arguments)),
-        Command::Create(arguments) => done(work::create(&arguments)),
-        Command::Read(arguments) => done(work::read(&arguments)),
-        Command::Write(arguments) => done(work::write(&arguments)),
-        Command::Heal(arguments) => done(work::heal(&arguments)),
-        Command::Remove(arguments) => done(take::remove(&arguments)),
-        Command::Reclaim(arguments) => done(take::reclaim(&arguments)),
+        Command::Create(arguments) => done(access::create(&arguments)),
+        Command::Read(arguments) => done(
+            access::await_creator(&arguments.target.key, &arguments.creator)
+                .and_then(|()| access::read(&arguments)),
+        ),
+        Command::Write(arguments) => done(
+            access::await_creator(&arguments.target.key, &arguments.creator)
+                .and_then(|()| access::write(&arguments)),
+        ),
+        Command::Heal(arguments) => done(access::heal(&arguments)),
+        Command::Remove(arguments) => done(remove::remove(&arguments)),
+        Command::Reclaim(arguments) => done(remove::reclaim(&arguments)),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Completions { shell } => done(pages::completions(shell)),
-        Command::Man { command } => done(pages::manual(command.as_deref())),
-        Command::Probe { key, task } => done(doctor::probe::act(key, task)),
+        Command::Completions { shell } => done(manual::completions(shell)),
+        Command::Man { command } => done(manual::manual(command.as_deref())),
     };
-    result.unwrap_or_else(failure::Failure::report)
+    stop::end(result.unwrap_or_else(failure::Failure::report))
+}
+
+fn end(outcome: failure::Outcome) -> ExitCode {
+    outcome.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

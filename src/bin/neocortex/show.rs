@@ -1,23 +1,28 @@
 //! `inspect`: all that can be known of one cortex from outside, and its value.
 
-use crate::arguments::Inspect;
+use crate::arguments::{Inspect, LOCKS};
 use crate::describe::{
-    age, as_json, brief, condition, count, harmless, is_poisoned, layout, life, state, user, waits,
+    age, as_json, brief, condition, count, harmless, is_kept, is_poisoned, is_stale, layout, life,
+    one_line, state, user, waits,
 };
-use crate::failure::{plain, Outcome, USAGE};
+use crate::failure::{in_our_words, plain, Outcome, USAGE};
+use crate::output;
+use crate::people;
 use crate::value;
-use neocortex::inspect::{self, SegmentInfo, SegmentState};
+use neocortex::inspect::{self, People, SegmentInfo, SegmentState};
 use neocortex::{CortexResult, SegmentObserver};
 use serde_json::{json, Value};
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
-/// How long a value that is being written is waited for: this is a look, not a read.
+/// How long the command waits for a value that is being written: it shows the cortex's state, and is not a read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn run(arguments: &Inspect) -> Outcome {
-    let key = arguments.target.key;
+    let key = &arguments.target.key;
     let info = inspect::segment(key)?;
+    // At once, before the value is looked at, which may take a while.
+    let people = inspect::people(&info);
     if arguments.offset > info.size {
         return plain(
             USAGE,
@@ -29,33 +34,26 @@ pub fn run(arguments: &Inspect) -> Outcome {
     }
     let length = arguments.length.min(info.size - arguments.offset);
     let bytes = bytes(&info, arguments.offset, length);
-    let mut out = io::stdout().lock();
+    let mut out = output::lock();
     if arguments.json {
         let mut object = as_json(&info);
+        people::add_to_json(&mut object, &info, &people);
         object["value"] = match &bytes {
             Ok(bytes) => value::as_json(arguments.kind, bytes),
             Err(_) => Value::Null,
         };
+        object["value_strings"] = match &bytes {
+            Ok(bytes) => value::as_strings(arguments.kind, bytes),
+            Err(_) => Value::Null,
+        };
         object["value_offset"] = json!(arguments.offset);
         object["value_length"] = json!(length);
-        object["value_error"] = json!(bytes.err().map(|error| error.to_string()));
-        writeln!(out, "{object}")?;
+        object["value_error"] = json!(bytes.err().as_ref().map(in_our_words));
+        writeln!(out, "{}", one_line(&object))?;
         return Ok(());
     }
-    for (name, words) in sheet(&info) {
+    for (name, words) in sheet(&info, &people) {
         writeln!(out, "{name:<14}{words}")?;
-    }
-    for one in &info.tenants {
-        let readers = match one.readers {
-            0 => String::new(),
-            readers => format!(", {readers} read guards"),
-        };
-        let (slot, generation, life) = (one.slot, one.generation, life(one.is_alive));
-        writeln!(
-            out,
-            "{:14}slot {slot}, generation {generation}: {life}{readers}",
-            ""
-        )?;
     }
     writeln!(out)?;
     match bytes {
@@ -68,12 +66,12 @@ pub fn run(arguments: &Inspect) -> Outcome {
                 writeln!(out, "({unshown} more bytes: --length, --offset)")?;
             }
         }
-        Err(error) => writeln!(out, "(no value: {error})")?,
+        Err(error) => writeln!(out, "(no value: {})", in_our_words(&error))?,
     }
     Ok(out.flush()?)
 }
 
-/// The value, all from one commit.
+/// Returns the bytes of the value, all from one commit.
 fn bytes(info: &SegmentInfo, offset: usize, length: usize) -> CortexResult<Vec<u8>> {
     if matches!(info.state, SegmentState::Initialising) {
         let key = info.key;
@@ -81,7 +79,12 @@ fn bytes(info: &SegmentInfo, offset: usize, length: usize) -> CortexResult<Vec<u
     }
     let observer = SegmentObserver::attach(info.key, info.size)?;
     observer.set_timeout(Some(PATIENCE));
-    let mut bytes = vec![0; length];
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(length).is_err() {
+        let (key, detail) = (info.key, format!("no memory for {length} bytes"));
+        return Err(neocortex::CortexError::InvalidArgument { key, detail });
+    }
+    bytes.resize(length, 0);
     match observer.read_at(offset, &mut bytes) {
         Err(neocortex::CortexError::Timeout { key, .. }) if is_poisoned(info) => {
             Err(neocortex::CortexError::Poisoned { key })
@@ -90,9 +93,16 @@ fn bytes(info: &SegmentInfo, offset: usize, length: usize) -> CortexResult<Vec<u
     }
 }
 
-fn sheet(info: &SegmentInfo) -> Vec<(&'static str, String)> {
+fn sheet(info: &SegmentInfo, people: &People) -> Vec<(&'static str, String)> {
     let set = info.beacon_id.map_or("none".into(), |id| id.to_string());
-    vec![
+    let mut lines = vec![
+        (
+            "name",
+            match info.name.is_empty() {
+                true => "none".into(),
+                false => harmless(&info.name),
+            },
+        ),
         ("key", format!("{} ({:#010x})", info.key, info.key)),
         ("condition", condition(info)),
         (
@@ -138,13 +148,16 @@ fn sheet(info: &SegmentInfo) -> Vec<(&'static str, String)> {
             "lock",
             format!("{}, {} bytes", harmless(&info.lock), info.lock_size),
         ),
-        ("holder", holder(info)),
+        ("holder", holder(info, people)),
         ("commits", commits(info)),
         ("poisoned", poison(info).into()),
         ("waiting", waits(info.waiting)),
         (
             "semaphores",
-            format!("id {set}, key {:#010x}", info.beacon_key),
+            match info.has_lost_semaphores {
+                true => format!("id {set}, key {:#010x}: gone, so nobody can attach; `neocortex remove` takes the rest away", info.beacon_key),
+                false => format!("id {set}, key {:#010x}", info.beacon_key),
+            },
         ),
         (
             "attached",
@@ -161,14 +174,27 @@ fn sheet(info: &SegmentInfo) -> Vec<(&'static str, String)> {
                 info.participants_offset
             ),
         ),
-    ]
+    ];
+    let tenants = info.tenants.iter().zip(&people.participants);
+    lines.extend(tenants.map(|(one, process)| {
+        let readers = match one.readers {
+            0 => String::new(),
+            readers => format!(", {readers} read guards"),
+        };
+        let (slot, generation, life) = (one.slot, one.generation, life(one.is_alive));
+        let who = people::who(&process.who);
+        let words = format!("slot {slot}, generation {generation}: {life}{readers}; {who}");
+        ("", words)
+    }));
+    lines.extend(people::sheet(people));
+    lines
 }
 
-fn holder(info: &SegmentInfo) -> String {
+fn holder(info: &SegmentInfo, people: &People) -> String {
     let Some(holder) = info.holder else {
-        return match info.lock.as_str() {
-            "seqlock" | "rwlock" | "semaphore" => "nobody".into(),
-            _ => "not known: the lock is a program's own".into(),
+        return match LOCKS.contains(&info.lock.as_str()) {
+            true => "nobody".into(),
+            false => "not known: the lock is a program's own".into(),
         };
     };
     let what = match info.begun == info.commits {
@@ -176,11 +202,12 @@ fn holder(info: &SegmentInfo) -> String {
         false => format!("writing since commit {}", info.commits),
     };
     let passed = match holder.is_alive {
-        Some(false) => "; whoever takes the lock next passes it",
+        Some(false) => "; the next to take the lock takes over",
         _ => "",
     };
+    let who = people.holder.as_ref().map_or_else(String::new, people::who);
     format!(
-        "slot {}, generation {}: {}, {what}{passed}",
+        "slot {}, generation {}: {}, {what}{passed}; {who}",
         holder.slot,
         holder.generation,
         life(holder.is_alive)
@@ -206,12 +233,12 @@ fn poison(info: &SegmentInfo) -> &'static str {
 }
 
 fn stale(info: &SegmentInfo) -> &'static str {
-    match (info.is_stale, info.attached, info.alive) {
-        (true, ..) if info.is_persistent => {
-            "no: nobody is attached, but it was made to stay. `neocortex remove` takes it away"
+    match (is_stale(info), is_kept(info), info.attached) {
+        (true, ..) => "yes: `neocortex reclaim` takes it away",
+        (_, true, _) => {
+            "no: no participant lives, but it was made to stay. `neocortex remove` takes it away"
         }
-        (true, ..) => "yes: nobody is attached. `neocortex reclaim` takes it away",
-        (false, 0, _) => "no: nobody is attached, but a participant lives (it called execve)",
+        (_, _, 0) => "no: nobody is attached, but a participant lives (it called execve)",
         _ => "no",
     }
 }

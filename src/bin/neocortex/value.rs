@@ -2,6 +2,7 @@
 
 use crate::arguments::Kind;
 use crate::describe::harmless;
+use crate::words::MINUS;
 use serde_json::{json, Value};
 
 /// Runs `$body` with `$type` for the number type that a kind names; `$other` for text and hex.
@@ -30,7 +31,7 @@ macro_rules! numbers {
     };
 }
 
-/// Bytes in one value of the kind.
+/// Returns how many bytes one value of the kind has.
 pub fn width(kind: Kind) -> usize {
     by_kind!(kind, T => size_of::<T>(), 1)
 }
@@ -45,17 +46,56 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The values as words, for one line.
+/// A number in its shortest form: 1e300, and 0.5.
+trait Shortest {
+    fn shortest(&self) -> String;
+    fn json(&self) -> Value;
+}
+
+macro_rules! shortest {
+    ($($float:ty),+; $($integer:ty),+) => {
+        $(impl Shortest for $float {
+            fn shortest(&self) -> String {
+                let (plain, scientific) = (self.to_string(), format!("{self:e}"));
+                match scientific.len() < plain.len() && self.is_finite() {
+                    true => scientific,
+                    false => plain,
+                }
+            }
+
+            fn json(&self) -> Value {
+                // By its shortest form: 0.1 of 32 bits is another number than 0.1 of 64.
+                match json!(self.shortest().parse::<f64>().ok()) {
+                    Value::Null => Value::String(self.to_string()),
+                    value => value,
+                }
+            }
+        })+
+        $(impl Shortest for $integer {
+            fn shortest(&self) -> String {
+                self.to_string()
+            }
+
+            fn json(&self) -> Value {
+                json!(self)
+            }
+        })+
+    };
+}
+
+shortest!(f64, f32; i8, i16, i32, i64, u8, u16, u32, u64);
+
+/// Returns the values as words, for one line.
 pub fn line(kind: Kind, bytes: &[u8]) -> String {
     let words: Vec<String> = by_kind!(
         kind,
-        T => numbers!(T, bytes).map(|number| number.to_string()).collect(),
+        T => numbers!(T, bytes).map(|number| number.shortest()).collect(),
         return if kind == Kind::Hex { hex(bytes) } else { text(bytes) }
     );
     words.join(" ")
 }
 
-/// The values for people: lines of at most 16 bytes with their offsets; text as it is.
+/// Returns the values for people: lines of at most 16 bytes with their offsets; text as it is.
 pub fn lines(kind: Kind, bytes: &[u8], offset: usize) -> Vec<String> {
     if kind == Kind::Utf8 {
         return text(bytes).lines().map(harmless).collect();
@@ -79,22 +119,31 @@ pub fn lines(kind: Kind, bytes: &[u8], offset: usize) -> Vec<String> {
     bytes.chunks(16).enumerate().map(row).collect()
 }
 
-/// The values as JSON: an array of numbers, or a string. What no JSON number says (NaN, infinities) is a string.
+/// Returns the values as JSON: an array of numbers, or a string. A value that no JSON number can express (NaN,
+/// infinities) is a string.
 pub fn as_json(kind: Kind, bytes: &[u8]) -> Value {
     let numbers: Vec<Value> = by_kind!(
         kind,
-        T => numbers!(T, bytes)
-            .map(|number| match json!(number) {
-                Value::Null => Value::String(number.to_string()),
-                value => value,
-            })
-            .collect(),
+        T => numbers!(T, bytes).map(|number| number.json()).collect(),
         return Value::String(if kind == Kind::Hex { hex(bytes) } else { text(bytes) })
     );
     Value::Array(numbers)
 }
 
-/// The bytes of values given as words.
+/// The values of 64 bits as strings too: above 2⁵³ not every reader of JSON is exact. `Null` for all others.
+pub fn as_strings(kind: Kind, bytes: &[u8]) -> Value {
+    match kind {
+        Kind::I64 => numbers!(i64, bytes)
+            .map(|number| number.to_string())
+            .collect(),
+        Kind::U64 => numbers!(u64, bytes)
+            .map(|number| number.to_string())
+            .collect(),
+        _ => Value::Null,
+    }
+}
+
+/// Returns the bytes of values that are given as words.
 pub fn parse(kind: Kind, words: &[String]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match kind {
@@ -115,11 +164,12 @@ pub fn parse(kind: Kind, words: &[String]) -> Result<Vec<u8>, String> {
         }
         kind => {
             for word in words {
+                let word = word.replacen(MINUS, "-", 1);
                 by_kind!(
                     kind,
                     T => bytes.extend(
                         word.parse::<T>()
-                            .map_err(|error| format!("\"{word}\" is no {}: {error}", stringify_kind(kind)))?
+                            .map_err(|error| format!("\"{word}\" is not a value of {}: {error}", stringify_kind(kind)))?
                             .to_ne_bytes()
                     ),
                     ()

@@ -1,21 +1,22 @@
 //! `watch`: each commit with its time, rate and gaps.
 //!
-//! A mapping is kept only while a participant lives, for a replacer looks whether there is any mapping; without it
-//! commits are looked for by key. It is one segment that is watched: one that takes its place is another.
+//! A mapping is kept only while a participant lives, because a replacer looks whether there is any mapping; without
+//! one, commits are looked for by key. One segment is watched: a segment that takes its place is another one.
 
 use crate::arguments::Watch;
 use crate::failure::{plain, Outcome, ABSENT};
-use crate::stop::{is_output_closed, Stop};
+use crate::output;
+use crate::stop::Stop;
 use neocortex::inspect::{self, SegmentInfo};
-use neocortex::{CortexError, SegmentObserver};
+use neocortex::{CortexError, Key, SegmentObserver};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How soon a signal, a closed pipe, or that everybody has left is noticed.
-const SLICE: Duration = Duration::from_millis(100);
-/// Between two looks while nobody is attached.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How soon it notices a signal, a closed pipe, or that every participant has left.
+pub const SLICE: Duration = Duration::from_millis(100);
+/// The pause between two looks while no process is attached.
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 struct Watched<'a> {
     arguments: &'a Watch,
@@ -28,7 +29,7 @@ struct Watched<'a> {
 
 pub fn run(arguments: &Watch) -> Outcome {
     let stop = Stop::new()?;
-    let key = arguments.target.key;
+    let key = &arguments.target.key;
     let info = inspect::segment(key)?;
     let mut observer = attach(&info)?;
     let now = Instant::now();
@@ -41,7 +42,7 @@ pub fn run(arguments: &Watch) -> Outcome {
         lines: 0,
     };
     watched.head()?;
-    while !stop.is_asked() && !is_output_closed() && !watched.has_enough() {
+    while !stop.is_asked() && !output::is_closed() && !watched.has_enough() {
         let Some(one) = &observer else {
             std::thread::sleep(PAUSE);
             let info = watched.look()?;
@@ -59,7 +60,7 @@ pub fn run(arguments: &Watch) -> Outcome {
             }
             Err(CortexError::Removed { .. }) => {
                 watched.note(one.version())?;
-                return watched.removed();
+                return removed(key);
             }
             Err(error) => return Err(error.into()),
         }
@@ -67,19 +68,33 @@ pub fn run(arguments: &Watch) -> Outcome {
     Ok(())
 }
 
-/// Whether no participant lives, so that nobody can commit. Other mappings do not count: they are
-/// observers' as well, or of a replacer that looks whether everybody has left.
-fn is_left(info: &SegmentInfo) -> bool {
+/// Returns whether no participant lives, so that no commit can come. Other mappings do not count: they belong to
+/// observers as well, or to a replacer that looks whether every participant has left.
+pub fn is_left(info: &SegmentInfo) -> bool {
     info.alive.map_or(info.attached <= 1, |alive| alive == 0)
 }
 
-/// A mapping, where somebody takes part.
+/// Returns what is seen of a segment now, if it is still the one with this id.
+pub fn look(key: &Key, id: i32) -> Outcome<SegmentInfo> {
+    match inspect::segment(key) {
+        Ok(info) if info.id == id => Ok(info),
+        Ok(_) | Err(CortexError::NotReady { .. } | CortexError::Name { .. }) => removed(key),
+        Err(error) if crate::failure::status(&error) == ABSENT => removed(key),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub fn removed<T>(key: &Key) -> Outcome<T> {
+    plain(ABSENT, format!("key {key}: the cortex was removed"))
+}
+
+/// Returns a mapping, where a participant lives.
 fn attach(info: &SegmentInfo) -> Outcome<Option<SegmentObserver>> {
     if is_left(info) {
         return Ok(None);
     }
     match SegmentObserver::attach(info.key, info.size) {
-        // Removed since; the next look says so.
+        // It was removed since; the next look says so.
         Err(CortexError::Removed { .. }) => Ok(None),
         result => Ok(Some(result?)),
     }
@@ -92,24 +107,13 @@ impl Watched<'_> {
             .is_some_and(|count| self.lines >= count)
     }
 
-    /// The segment as it is now, if it is still the same.
     fn look(&self) -> Outcome<SegmentInfo> {
-        match inspect::segment(self.arguments.target.key) {
-            Ok(info) if info.id == self.id => Ok(info),
-            Ok(_) | Err(CortexError::NotReady { .. }) => self.removed(),
-            Err(error) if crate::failure::status(&error) == ABSENT => self.removed(),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn removed<T>(&self) -> Outcome<T> {
-        let key = self.arguments.target.key;
-        plain(ABSENT, format!("key {key}: the cortex was removed"))
+        look(&self.arguments.target.key, self.id)
     }
 
     fn head(&self) -> Outcome {
         if !self.arguments.json {
-            let mut out = io::stdout().lock();
+            let mut out = output::lock();
             writeln!(
                 out,
                 "{:>12}  {:>12}  {:>9}  {:>12}  {:>10}",
@@ -120,7 +124,7 @@ impl Watched<'_> {
         Ok(())
     }
 
-    /// Says what was committed since the last line, if anything.
+    /// Prints what was committed since the last line, if anything was.
     fn note(&mut self, version: u64) -> Outcome {
         if version == self.seen || self.has_enough() {
             return Ok(());
@@ -130,13 +134,14 @@ impl Watched<'_> {
         let interval = (now - self.last).as_secs_f64();
         let rate = commits as f64 / interval.max(1e-9);
         let seconds = (now - self.start).as_secs_f64();
-        let mut out = io::stdout().lock();
+        let mut out = output::lock();
         if self.arguments.json {
             let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let line = json!({
                 "time": time.as_secs_f64(),
                 "seconds": seconds,
                 "commit": version,
+                "commit_string": version.to_string(),
                 "not_seen": commits - 1,
                 "interval": interval,
                 "rate": rate,

@@ -1,12 +1,16 @@
 //! The kernel's limits for System V objects (`proc(5)`, `shmget(2)`, `semget(2)`), beside what is in use.
 
-use super::{read, Check, Verdict};
+use super::check::{read, Check, Verdict};
 use std::path::Path;
 
 /// Semaphores in the set of a cortex with the default 128 participants.
 const DEFAULT_SET: u64 = 6 + 128;
 /// Below this many bytes a segment is too small for many a use.
 const SMALL: u64 = 64 << 20;
+
+/// IPCMNI: no limit on segments or sets can be set higher.
+const MOST_OBJECTS: u64 = 32_768;
+const TAKE: &str = "`neocortex reclaim --all` takes away what is stale";
 
 pub fn all(root: &Path) -> Vec<Check> {
     let figures = |path: &str| -> Option<Vec<u64>> {
@@ -21,7 +25,13 @@ pub fn all(root: &Path) -> Vec<Check> {
     let sets = table(root, "/proc/sysvipc/sem", "nsems");
     let mut checks = Vec::new();
     match first("/proc/sys/kernel/shmmni") {
-        Some(limit) => checks.push(usage("SHMMNI", "segments", limit, segments.as_ref().map(|all| all.len() as u64), "raise kernel.shmmni: `sysctl -w kernel.shmmni=4096`; `neocortex reclaim --all` takes away what is stale")),
+        Some(limit) => checks.push(usage(
+            "SHMMNI",
+            "segments",
+            limit,
+            segments.as_ref().map(|all| all.len() as u64),
+            &format!("{}; {TAKE}", raise_segments(limit)),
+        )),
         None => checks.push(unknown("SHMMNI")),
     }
     match first("/proc/sys/kernel/shmmax") {
@@ -45,7 +55,10 @@ pub fn all(root: &Path) -> Vec<Check> {
                 "pages of 4 KiB in all segments",
                 limit,
                 segments.as_ref().map(pages),
-                "raise kernel.shmall: `sysctl -w kernel.shmall=PAGES`",
+                &format!(
+                    "raise kernel.shmall: `sysctl -w kernel.shmall={}`",
+                    limit.saturating_mul(2)
+                ),
             ));
         }
         None => checks.push(unknown("SHMALL")),
@@ -56,39 +69,54 @@ pub fn all(root: &Path) -> Vec<Check> {
         checks.push(unknown("SEM"));
         return checks;
     };
-    let advice = "raise kernel.sem: `sysctl -w kernel.sem=\"32000 1024000000 500 32000\"`";
+    // The four, one of them raised.
+    let raise = |place: usize, value: u64| {
+        let mut figures = [of_set, in_all, in_step, of_sets];
+        figures[place] = value;
+        let [of_set, in_all, in_step, of_sets] = figures;
+        format!(
+            "raise kernel.sem: `sysctl -w kernel.sem=\"{of_set} {in_all} {in_step} {of_sets}\"`"
+        )
+    };
     checks.push(match of_set < DEFAULT_SET {
-        true => Check::new("SEMMSL", Verdict::Broken, format!("one set may have {of_set} semaphores; a cortex with the default 128 participants needs {DEFAULT_SET}"), &format!("{advice}, or create with fewer `participants`")),
+        true => Check::new("SEMMSL", Verdict::Broken, format!("one set may have {of_set} semaphores; a cortex with the default 128 participants needs {DEFAULT_SET}"), &format!("{}, or create with fewer `participants`", raise(0, 32_000))),
         false => Check::fine("SEMMSL", format!("one set may have {of_set} semaphores; a cortex needs 6 and one for each participant")),
     });
     let sum = sets.as_ref().map(|all| all.iter().sum());
-    checks.push(usage(
-        "SEMMNS",
-        "semaphores in all sets",
-        in_all,
-        sum,
-        advice,
-    ));
+    let double = |value: u64, most: u64| value.saturating_mul(2).clamp(value, most.max(value));
+    // The kernel counts them in a C `int`.
+    let all = raise(1, double(in_all, i32::MAX as u64));
+    checks.push(usage("SEMMNS", "semaphores in all sets", in_all, sum, &all));
+    let found = format!("{in_step} operations in one step; two are needed");
     checks.push(match in_step < 2 {
-        true => Check::new(
-            "SEMOPM",
-            Verdict::Broken,
-            format!("{in_step} operations in one step; two are needed"),
-            advice,
-        ),
-        false => Check::fine(
-            "SEMOPM",
-            format!("{in_step} operations in one step; two are needed"),
-        ),
+        true => Check::new("SEMOPM", Verdict::Broken, found, &raise(2, 500)),
+        false => Check::fine("SEMOPM", found),
     });
+    let more = match of_sets >= MOST_OBJECTS {
+        true => "no kernel has more sets in one IPC namespace than that".to_owned(),
+        false => raise(3, double(of_sets, MOST_OBJECTS)),
+    };
     checks.push(usage(
         "SEMMNI",
         "sets",
         of_sets,
         sets.as_ref().map(|all| all.len() as u64),
-        &format!("{advice}; `neocortex reclaim --all` takes away what is stale"),
+        &format!("{more}; {TAKE}"),
     ));
     checks
+}
+
+/// More than there are now, as far as the kernel goes.
+fn raise_segments(limit: u64) -> String {
+    match limit >= MOST_OBJECTS {
+        true => {
+            "the kernel allows no more (with ipcmni_extend on its command line 16777216)".into()
+        }
+        false => {
+            let more = limit.saturating_mul(2).clamp(4096, MOST_OBJECTS);
+            format!("raise kernel.shmmni: `sysctl -w kernel.shmmni={more}`")
+        }
+    }
 }
 
 fn unknown(name: &'static str) -> Check {

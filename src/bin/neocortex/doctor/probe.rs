@@ -1,24 +1,28 @@
-//! What is tried: making a cortex, passing a killed holder, waking a sleeper.
+//! The checks that try something: making a cortex, taking over from a killed holder, waking a sleeper.
 //!
-//! The children are this executable with the hidden sub-command `probe`; they are ended when the doctor is,
+//! The children are this executable with a word that is not one of its sub-commands; they are ended when the doctor is,
 //! because they leave when their standard input closes.
 
-use super::{Check, Verdict};
-use crate::arguments::Task;
-use crate::failure::Outcome;
+use super::check::{Check, Verdict};
+use crate::failure::{plain, Outcome, USAGE};
+use crate::output;
+use crate::stop::Stop;
 use neocortex::{inspect, Segment, SegmentOptions, SeqLock};
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// The word that makes this executable such a child.
+pub const NAME: &str = "probe";
 /// How long the kernel may take to tear a small process down.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Commits that a sleeper is woken by.
 const ROUNDS: usize = 11;
-/// A sleeper that nobody wakes looks again after 50 ms.
+/// A sleeper that is not woken looks again after 50 ms.
 const PROMPT: Duration = Duration::from_millis(25);
 
-pub fn all() -> Vec<Check> {
+pub fn all(stop: &Stop) -> Vec<Check> {
     let options = SegmentOptions::new().timeout(Some(PATIENCE));
     let segment: Segment<SeqLock> = match options.create_random(8) {
         Ok(segment) => segment,
@@ -34,7 +38,9 @@ pub fn all() -> Vec<Check> {
     };
     let mut checks = vec![permission(&segment)];
     checks.push(undo(&segment).unwrap_or_else(|error| untried("SEM_UNDO", &error)));
-    checks.push(wake(&segment).unwrap_or_else(|error| untried("waking", &error)));
+    if !stop.is_asked() {
+        checks.push(wake(&segment).unwrap_or_else(|error| untried("waking", &error)));
+    }
     if let Err(error) = segment.close() {
         checks.push(Check::new("remove", Verdict::Broken, error.to_string(), ""));
     }
@@ -73,7 +79,7 @@ struct Probe {
 impl Probe {
     fn start(key: i32, task: &str) -> io::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["probe", &key.to_string(), task])
+            .args([NAME, &key.to_string(), task])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -102,7 +108,7 @@ impl Drop for Probe {
     }
 }
 
-/// A child takes the lock and is killed: its beacon must go out, and the next writer must pass it.
+/// A child takes the lock and is killed: its beacon must go out, and the next writer must take over from it.
 fn undo(segment: &Segment) -> io::Result<Check> {
     let name = "SEM_UNDO";
     let mut child = Probe::start(segment.key(), "hold")?;
@@ -161,17 +167,20 @@ fn wake(segment: &Segment) -> io::Result<Check> {
 }
 
 /// What the child does.
-pub fn act(key: i32, task: Task) -> Outcome {
+pub fn act(key: &OsStr, task: &OsStr) -> Outcome {
+    let Some(key) = key.to_str().and_then(|key| key.parse::<i32>().ok()) else {
+        return plain(USAGE, "this is what `neocortex doctor` runs");
+    };
     let segment: Segment<SeqLock> = Segment::attach(key, 8)?;
-    let mut out = io::stdout().lock();
-    match task {
-        Task::Hold => {
+    let mut out = output::lock();
+    match task.to_str() {
+        Some("hold") => {
             let _guard = segment.write_guard()?;
             writeln!(out, "held")?;
             out.flush()?;
             io::stdin().lock().read_to_end(&mut Vec::new())?;
         }
-        Task::Wait => {
+        _ => {
             let mut seen = segment.version();
             writeln!(out, "ready")?;
             out.flush()?;

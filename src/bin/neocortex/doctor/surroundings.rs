@@ -1,6 +1,6 @@
 //! What surrounds the processes: namespaces, containers, logins, `/dev/shm`, memory limits, the user.
 
-use super::{read, Check, Verdict};
+use super::check::{read, Check, Verdict};
 use crate::describe::user;
 use std::path::Path;
 
@@ -17,6 +17,11 @@ pub fn all(root: &Path) -> Vec<Check> {
         memory(root),
     ];
     checks.into()
+}
+
+/// Returns whether the kernel removes a segment with its last attachment (`proc_sys_kernel(5)`).
+pub fn removes_with_last(root: &Path) -> bool {
+    read(root, "/proc/sys/kernel/shm_rmid_forced").is_some_and(|text| text.trim() == "1")
 }
 
 fn ipc_namespace(root: &Path) -> Check {

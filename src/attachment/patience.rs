@@ -1,0 +1,170 @@
+//! How long a call may wait, and what ends its wait.
+
+use crate::error::Cause;
+use crate::protocol::atomics::Ordering;
+use crate::protocol::interrupts::Interrupts;
+use crate::sys::SleepEnd;
+use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+/// How long to wait for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until the lock is taken.
+    Forever,
+    /// Not at all.
+    Never,
+    /// Until this moment of the monotonic clock.
+    Until(Instant),
+}
+
+impl Wait {
+    /// Returns the time left, `None` for ever, zero when it is over.
+    pub fn left(self) -> Option<Duration> {
+        match self {
+            Self::Forever => None,
+            Self::Never => Some(Duration::ZERO),
+            Self::Until(end) => Some(end.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// Returns the wait that begins now and lasts this long.
+    pub(crate) fn lasting(timeout: Option<Duration>) -> Self {
+        match timeout {
+            None => Self::Forever,
+            Some(Duration::ZERO) => Self::Never,
+            // A deadline beyond what the clock can say is for ever.
+            Some(timeout) => Instant::now()
+                .checked_add(timeout)
+                .map_or(Self::Forever, Self::Until),
+        }
+    }
+}
+
+const FOREVER: u64 = u64::MAX;
+
+/// How long a call may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// As long as the handle's time-out says.
+    Handle,
+    /// Not at all.
+    Never,
+    /// So many nanoseconds, whatever the handle's time-out says; [`FOREVER`] is for ever.
+    For(u64),
+}
+
+impl Limit {
+    /// A time-out of this call alone; `None` is for ever.
+    pub(crate) fn lasting(timeout: Option<Duration>) -> Self {
+        Self::For(nanoseconds(timeout))
+    }
+
+    /// Returns the time-out of a call through a handle that has this one.
+    pub(crate) fn timeout(self, of_handle: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Handle => of_handle,
+            Self::Never => Some(Duration::ZERO),
+            Self::For(nanoseconds) => duration(nanoseconds),
+        }
+    }
+}
+
+/// A time-out as a number; `None`, and what does not fit, is [`FOREVER`].
+fn nanoseconds(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(FOREVER, |timeout| {
+        u64::try_from(timeout.as_nanos()).unwrap_or(FOREVER)
+    })
+}
+
+/// Returns the time-out that such a number stands for.
+fn duration(nanoseconds: u64) -> Option<Duration> {
+    (nanoseconds != FOREVER).then(|| Duration::from_nanos(nanoseconds))
+}
+
+/// The time-out of a handle, which any of its threads may change.
+#[derive(Debug)]
+pub(crate) struct Timeout(AtomicU64);
+
+impl Timeout {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
+        Self(AtomicU64::new(nanoseconds(timeout)))
+    }
+
+    pub(crate) fn set(&self, timeout: Option<Duration>) {
+        // Relaxed: nothing else is published by it.
+        self.0.store(nanoseconds(timeout), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<Duration> {
+        duration(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A wait that has begun, of whatever kind: for a lock, for a change, for a copy that no writer overtakes. Its call is
+/// counted as one that may wait ([`Interrupts::begin`]).
+pub(crate) struct Waiting<'a> {
+    interrupts: &'a Interrupts,
+    /// The interrupts that had been seen when it began.
+    seen: u32,
+    wait: Wait,
+    /// Whether a signal has ended it.
+    is_signalled: Cell<bool>,
+    operation: &'static str,
+}
+
+impl<'a> Waiting<'a> {
+    /// `operation` is the name in the errors of what the caller does.
+    pub(crate) fn new(interrupts: &'a Interrupts, wait: Wait, operation: &'static str) -> Self {
+        Self {
+            interrupts,
+            seen: interrupts.seen(),
+            wait,
+            is_signalled: Cell::new(false),
+            operation,
+        }
+    }
+
+    /// Returns whether the call must not wait at all.
+    pub(crate) fn is_none(&self) -> bool {
+        self.wait == Wait::Never
+    }
+
+    /// Checks whether the wait may go on. The waiter calls it after each look at what it waits for.
+    ///
+    /// # Errors
+    /// `Interrupted` when the handle's waits were ended, `Timeout` when the time is over.
+    pub(crate) fn check(&self) -> Result<(), Cause> {
+        if self.is_signalled.get() || self.interrupts.was_sent(self.seen) {
+            return Err(self.interrupted());
+        }
+        if self.wait.left() == Some(Duration::ZERO) {
+            return Err(Cause::Timeout(self.operation));
+        }
+        Ok(())
+    }
+
+    /// Returns how long to sleep now: for as long as this, or for the time that is left.
+    pub(crate) fn nap(&self, longest: Duration) -> Duration {
+        self.wait.left().map_or(longest, |left| left.min(longest))
+    }
+
+    /// Notes how a sleep has ended. The waiter calls it after each sleep.
+    ///
+    /// # Errors
+    /// `Interrupted` where a signal ended it, and signals end the waits of this handle; [`Waiting::check`] says so from
+    /// then on as well.
+    pub(crate) fn woken(&self, end: SleepEnd) -> Result<(), Cause> {
+        if !self.interrupts.are_sent_by(end) {
+            return Ok(());
+        }
+        self.is_signalled.set(true);
+        Err(self.interrupted())
+    }
+
+    #[cold]
+    fn interrupted(&self) -> Cause {
+        Cause::Interrupted(self.operation)
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the lines and the slots of a mapping are: all that the fast paths need, in one place, so that they follow no
+//! pointer to find it.
+
+use crate::protocol::commit::{slot_of, CommitLine, Ledger, RangeLine};
+use crate::protocol::format::{self, Layout};
+use crate::protocol::signal::SignalLine;
+use std::ptr::NonNull;
+
+/// The addresses and sizes that the fast paths need, in one place, so that they follow no pointer to find them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slots {
+    /// The mapping's base, from which the lines stand at fixed distances: one register for all three.
+    head: NonNull<u8>,
+    /// Where slots 0 and 1 begin; in the in-place layout both are the one slot.
+    first_two: [NonNull<u8>; 2],
+    stride: usize,
+    pub(crate) count: u32,
+    pub(crate) size: usize,
+}
+
+// SAFETY: the pointers are into the mapping, which the holder of a copy of this keeps alive; what they point
+// to is atomics, or payload that is copied racily or under the lock.
+unsafe impl Send for Slots {}
+// SAFETY: as above.
+unsafe impl Sync for Slots {}
+
+/// References to the lines that a write uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    pub(crate) ledger: Ledger<'a>,
+    pub(crate) signal: &'a SignalLine,
+}
+
+impl Slots {
+    #[inline]
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        Lines {
+            ledger: self.ledger(),
+            signal: self.signal(),
+        }
+    }
+
+    /// Returns the slots of a mapping that this layout describes.
+    pub(crate) fn new(base: NonNull<u8>, layout: &Layout) -> Self {
+        let (count, stride) = (layout.shape.slots, layout.slot_stride);
+        // SAFETY: the slots begin within the mapping, which the layout was checked against.
+        let first = unsafe { base.add(layout.slots_offset) };
+        let second = match count {
+            1 => first,
+            // SAFETY: there is one more slot.
+            _ => unsafe { first.add(stride) },
+        };
+        Self {
+            head: base,
+            first_two: [first, second],
+            stride,
+            count,
+            size: layout.shape.size,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn ledger(&self) -> Ledger<'_> {
+        // SAFETY: two lines of atomics, at offsets within any mapping that has a layout.
+        let (line, ranges) = unsafe {
+            (
+                self.line::<CommitLine>(format::COMMIT_OFFSET),
+                self.line::<RangeLine>(format::RANGES_OFFSET),
+            )
+        };
+        Ledger {
+            line,
+            ranges,
+            slots: self.count,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn signal(&self) -> &SignalLine {
+        // SAFETY: as in `ledger`.
+        unsafe { self.line(format::SIGNAL_OFFSET) }
+    }
+
+    /// # Safety
+    /// The offset is that of a `T` before the lock area, and `T` consists of atomics.
+    #[inline]
+    unsafe fn line<T>(&self, offset: usize) -> &T {
+        // SAFETY: the caller's promise; the holder of this keeps the mapping alive.
+        unsafe { self.head.add(offset).cast::<T>().as_ref() }
+    }
+
+    /// Returns the first byte of a slot.
+    #[inline]
+    pub(crate) fn at(&self, slot: usize) -> *mut u8 {
+        debug_assert!(slot < self.count as usize);
+        // SAFETY: `slot` is below `count`, so the slot is in the mapping.
+        unsafe { self.first_two[0].as_ptr().add(slot * self.stride) }
+    }
+
+    /// Returns the first byte of the slot that holds this commit, for a caller that has all of this in registers.
+    #[inline]
+    pub(crate) fn of(&self, commit: u64) -> *mut u8 {
+        if self.count == 2 {
+            // The default layout without a multiplication, which would stand in the way of every read.
+            let offset = self.stride & (commit as usize & 1).wrapping_neg();
+            // SAFETY: 0 or one stride, and there are two slots.
+            return unsafe { self.first_two[0].as_ptr().add(offset) };
+        }
+        self.of_many(commit)
+    }
+
+    /// Returns the same as [`Slots::of`], for a caller that has loaded `count` and nothing else: with one more load and
+    /// no arithmetic.
+    #[inline]
+    pub(crate) fn look_up(&self, count: u32, commit: u64) -> *mut u8 {
+        if count > 2 {
+            return self.of_many(commit);
+        }
+        self.first_two[commit as usize & 1].as_ptr()
+    }
+
+    #[cold]
+    fn of_many(&self, commit: u64) -> *mut u8 {
+        self.at(slot_of(commit, self.count))
+    }
+}

@@ -1,0 +1,347 @@
+//! What can go wrong, and what each failure says.
+//!
+//! A failed system call becomes [`CortexError::CleanSystem`] or, where something was left in the
+//! kernel, [`CortexError::DirtySystem`] that names it; every refusal of this library's own is one
+//! variant. A message says what was tried, on which key, what the system answered, what to do next.
+
+mod attempt;
+mod cause;
+pub(crate) mod names;
+pub(crate) mod remedy;
+pub(crate) mod surface;
+mod system;
+
+pub(crate) use attempt::Attempt;
+pub(crate) use cause::{both, Cause, Told, ATTACHING};
+pub use system::{Leftover, SystemError};
+
+use names::{quoted, shown};
+use std::borrow::Cow;
+use std::io;
+use surface::Surface;
+
+/// The result of everything in this crate that can fail.
+pub type CortexResult<T> = std::result::Result<T, CortexError>;
+
+/// Why an operation failed. The value and every other process are as they were before it, unless
+/// the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CortexError {
+    /// A system call failed, and nothing was left behind.
+    #[error(transparent)]
+    CleanSystem(SystemError),
+
+    /// A system call failed, and kernel objects were left behind: [`SystemError::left`] names them.
+    #[error(transparent)]
+    DirtySystem(SystemError),
+
+    /// The segment was not made by this library. It was not touched.
+    #[error("{}: the segment is not a cortex ({detail}). It was left untouched; choose another key, or look at it with `ipcs -m`", shown(*key))]
+    NotACortex {
+        /// The key that was asked for.
+        key: i32,
+        /// How it was recognised.
+        detail: &'static str,
+    },
+
+    /// The segment was made by another version of this library, with another format.
+    #[error("{}: {}. Use the same version of neocortex on both sides", shown(*key), other_format(*found, *supported, *features))]
+    Format {
+        /// The key that was asked for.
+        key: i32,
+        /// The segment's format version.
+        found: u32,
+        /// This library's.
+        supported: u32,
+        /// Where the versions are the same: the features of the segment that this library does not know.
+        features: u32,
+    },
+
+    /// The segment has another size, alignment, schema or slot count than was asked for.
+    #[error("{}: the segment's {what} is {found}, expected {expected}. Both sides must use the same type", shown(*key))]
+    Layout {
+        /// The key that was asked for.
+        key: i32,
+        /// Which figure differs: `"size"`, `"alignment"`, `"schema"`, …
+        what: &'static str,
+        /// What the caller asked for.
+        expected: u64,
+        /// What the segment has.
+        found: u64,
+    },
+
+    /// The segment was made with another lock.
+    #[error("{}: the segment's lock is \"{found}\", expected \"{expected}\". Attach with the lock it was made with", shown(*key))]
+    Lock {
+        /// The key that was asked for.
+        key: i32,
+        /// The lock the caller asked for.
+        expected: String,
+        /// The lock the segment was made with.
+        found: String,
+    },
+
+    /// The segment's creator has not finished, or died before it did.
+    #[error("{}: not initialised after {waited_ms} ms. If its creator has died, create it again with `replace_stale`", shown(*key))]
+    NotReady {
+        /// The key that was asked for.
+        key: i32,
+        /// How long this call waited, in milliseconds.
+        waited_ms: u64,
+    },
+
+    /// A cortex with another name has the key that follows from the name asked for, or one without a name. It was not
+    /// touched.
+    #[error("name {} has the key {key}, which a cortex {} has already. Two names may have one key: choose another name for one of them", quoted(expected), other_name(found.as_deref()))]
+    Name {
+        /// The key of the name that was asked for.
+        key: i32,
+        /// The name that was asked for.
+        expected: String,
+        /// The name of the cortex that has the key; `None` where it was made by number.
+        found: Option<String>,
+    },
+
+    /// The time given to the operation ran out, or it was not to wait at all.
+    #[error("{}: {operation} timed out: {}", shown(*key), why_timed_out(*key, operation))]
+    Timeout {
+        /// The segment's key.
+        key: i32,
+        /// What was being done.
+        operation: &'static str,
+    },
+
+    /// A writer was killed half way through editing an in-place segment, or gave up there.
+    #[error("{}: poisoned: a write in place was not finished. A whole `write` or `clear_poison` heals it", shown(*key))]
+    Poisoned {
+        /// The segment's key.
+        key: i32,
+    },
+
+    /// The bytes in the segment are not a value of this type (a `bool` of 2, say).
+    #[error("{}: the bytes are not a valid {type_name}. Some process wrote another type", shown(*key))]
+    InvalidValue {
+        /// The segment's key.
+        key: i32,
+        /// The type that was to be read.
+        type_name: &'static str,
+    },
+
+    /// The handle can only read.
+    #[error("{}: {operation} through a handle that can only read (`Observer`). Attach one that may write", shown(*key))]
+    ReadOnly {
+        /// The segment's key.
+        key: i32,
+        /// What was being done.
+        operation: &'static str,
+    },
+
+    /// Another process or thread uses it in a way that forbids this, or this thread already holds it.
+    #[error("{}: busy: {detail}. {}", shown(*key), after_busy(*key, detail))]
+    Busy {
+        /// The segment's key.
+        key: i32,
+        /// What forbids it.
+        detail: &'static str,
+    },
+
+    /// The segment's own bookkeeping contradicts itself: something wrote over it.
+    #[error("{}: corrupt: {detail}. Remove it with `neocortex remove {key}` and create it again", shown(*key))]
+    Corrupt {
+        /// The segment's key.
+        key: i32,
+        /// What contradicts what.
+        detail: Cow<'static, str>,
+    },
+
+    /// Every participant slot is taken.
+    #[error("{}: all {limit} participant slots are taken. Create it with more (`participants`), or only read (`Observer`)", shown(*key))]
+    Full {
+        /// The segment's key.
+        key: i32,
+        /// How many participants the segment has room for.
+        limit: u32,
+    },
+
+    /// An argument that was never valid.
+    #[error("{}{detail}", on_key(*key))]
+    InvalidArgument {
+        /// The key of the segment, or the one asked for; 0 where the argument is about none.
+        key: i32,
+        /// Which argument, and what it must be.
+        detail: String,
+    },
+
+    /// Something that this segment, lock, platform or version does not do.
+    #[error("{}: {detail}", shown(*key))]
+    Unsupported {
+        /// The segment's key.
+        key: i32,
+        /// What is not supported, and what is.
+        detail: &'static str,
+    },
+
+    /// A lock's own error code.
+    #[error(
+        "the lock failed with its own code {0}. What that means is in the lock's documentation"
+    )]
+    Custom(i32),
+
+    /// The segment was removed while this call was waiting.
+    #[error("{}: the segment was removed. Close this handle; attach again once it was created again", shown(*key))]
+    Removed {
+        /// The key it had.
+        key: i32,
+    },
+
+    /// [`crate::Segment::interrupt`] ended the wait, or a signal where
+    /// [`interruptible`](crate::SegmentOptions::interruptible) says so.
+    #[error("{}: {operation} was interrupted, through this handle (`interrupt`) or by a signal (`interruptible`). Nothing was changed; try again, or stop", shown(*key))]
+    Interrupted {
+        /// The segment's key.
+        key: i32,
+        /// What was being done.
+        operation: &'static str,
+    },
+}
+
+/// Why a cortex in which nobody takes part is not stale.
+pub(crate) const KEPT: &str =
+    "nobody uses it, but it was made to stay (`persist`), so it is not stale";
+
+/// Returns what to do about what is busy.
+fn after_busy(key: i32, detail: &str) -> String {
+    match detail {
+        KEPT => format!(
+            "`neocortex remove {key}` takes it away, `force_ownership` adopts it with its value"
+        ),
+        _ => "Try again when that has ended".to_owned(),
+    }
+}
+
+impl CortexError {
+    pub(crate) fn invalid(key: i32, detail: impl Into<String>) -> Self {
+        Self::InvalidArgument {
+            key,
+            detail: detail.into(),
+        }
+    }
+
+    /// Returns the key that it was tried on; 0 where there is none.
+    fn key(&self) -> i32 {
+        match self {
+            Self::CleanSystem(error) | Self::DirtySystem(error) => error.key(),
+            Self::NotACortex { key, .. }
+            | Self::Format { key, .. }
+            | Self::Layout { key, .. }
+            | Self::Lock { key, .. }
+            | Self::NotReady { key, .. }
+            | Self::Name { key, .. }
+            | Self::Timeout { key, .. }
+            | Self::Poisoned { key }
+            | Self::InvalidValue { key, .. }
+            | Self::ReadOnly { key, .. }
+            | Self::Busy { key, .. }
+            | Self::Corrupt { key, .. }
+            | Self::Full { key, .. }
+            | Self::InvalidArgument { key, .. }
+            | Self::Unsupported { key, .. }
+            | Self::Removed { key }
+            | Self::Interrupted { key, .. } => *key,
+            Self::Custom(_) => 0,
+        }
+    }
+
+    /// Returns whether this is a system call that failed with `number`.
+    pub(crate) fn is_errno(&self, number: i32) -> bool {
+        matches!(self, Self::CleanSystem(error) if error.raw_os_error() == Some(number))
+    }
+
+    /// Returns the message in the words of another surface than Rust.
+    #[doc(hidden)]
+    pub fn in_words_of(&self, surface: Surface) -> String {
+        surface::in_words_of(surface, &self.to_string())
+    }
+
+    /// Returns the failed system call, where that is what it was.
+    pub fn system(&self) -> Option<&SystemError> {
+        match self {
+            Self::CleanSystem(error) | Self::DirtySystem(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns the same failure, now known to have left something in the kernel.
+    fn leaving(self, object: Leftover) -> Self {
+        match self {
+            Self::CleanSystem(mut error) | Self::DirtySystem(mut error) => {
+                // Two steps may both have failed at the same object.
+                if !error.inner.left.contains(&object) {
+                    error.inner.left.push(object);
+                }
+                Self::DirtySystem(error)
+            }
+            // A refusal of our own that could not clean up after itself.
+            other => {
+                let mut error = SystemError::new(
+                    other.to_string(),
+                    other.key(),
+                    "",
+                    io::Error::other("clean-up failed"),
+                );
+                error.inner.left.push(object);
+                Self::DirtySystem(error)
+            }
+        }
+    }
+}
+
+/// Returns the beginning of a message, unless it is about no key.
+fn on_key(key: i32) -> String {
+    match key {
+        0 => String::new(),
+        _ => format!("{}: ", shown(key)),
+    }
+}
+
+/// What the operation of a wait for the next commit is called.
+pub(crate) const WAITING_FOR_CHANGE: &str = "waiting for change";
+
+/// What the operation of a wait for a creator is called.
+pub(crate) const WAITING_FOR_CREATOR: &str = "waiting for its creator";
+
+/// How a cortex that has the key of another name is called.
+fn other_name(found: Option<&str>) -> String {
+    match found {
+        Some(name) => format!("of the name {}", quoted(name)),
+        None => "without a name".to_owned(),
+    }
+}
+
+/// Returns why time ran out, and where to look.
+fn why_timed_out(key: i32, operation: &str) -> String {
+    match operation {
+        WAITING_FOR_CHANGE => format!(
+            "nothing was committed meanwhile. `neocortex inspect {key}` shows the commits, and who is attached"
+        ),
+        WAITING_FOR_CREATOR => {
+            "nobody has created it. Is the creator running, with the same key or name? `neocortex list` shows what there is".to_owned()
+        }
+        _ => format!(
+            "it is held through another handle, of this process or of another one. `neocortex inspect {key}` shows by whom"
+        ),
+    }
+}
+
+/// Returns which format a segment has that this library cannot read.
+fn other_format(found: u32, supported: u32, features: u32) -> String {
+    match features {
+        0 => format!("the segment has format {found}, this library has format {supported}"),
+        _ => format!("the segment has features that this library does not know ({features:#x})"),
+    }
+}
+
+// The messages quote the C library.
+#[cfg(all(test, target_os = "linux", target_env = "gnu", not(loom)))]
+mod tests;

@@ -1,0 +1,118 @@
+//! Everything about a segment that is free to choose, and all the sizes and offsets that follow from it.
+
+pub(crate) const HEADER_SIZE: usize = 512;
+pub(crate) const COMMIT_OFFSET: usize = HEADER_SIZE;
+pub(crate) const RANGES_OFFSET: usize = 576;
+pub(crate) const SIGNAL_OFFSET: usize = 640;
+pub(crate) const LOCK_OFFSET: usize = 704;
+/// The size of a cache line. Everything that two processes write often is on a line of its own.
+pub(crate) const LINE: usize = 64;
+
+/// The longest lock name, in bytes.
+pub(crate) const LOCK_NAME_LIMIT: usize = 63;
+/// The most participants: as many as an owner word can tell apart.
+pub(crate) const PARTICIPANT_LIMIT: u32 = 4096;
+/// The most payload slots.
+pub(crate) const SLOT_LIMIT: u32 = 65_536;
+/// The largest alignment: `shmat(2)` promises no more than a page.
+pub(crate) const ALIGN_LIMIT: u32 = 4096;
+/// The most bytes a lock may keep in the segment.
+pub(crate) const LOCK_SIZE_LIMIT: usize = 1 << 20;
+
+/// Everything about a segment that is free to choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) size: usize,
+    pub(crate) align: u32,
+    /// 1 is the in-place layout.
+    pub(crate) slots: u32,
+    pub(crate) schema: u64,
+    pub(crate) participants: u32,
+    pub(crate) lock_size: usize,
+    pub(crate) lock_name: String,
+    pub(crate) mode: u32,
+    /// The segment's own name, which is one by [`crate::protocol::name`]; empty where it was made by number alone.
+    pub(crate) name: String,
+}
+
+/// A shape and all that follows from it; the validated, private copy of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) shape: Shape,
+    pub(crate) participants_offset: usize,
+    pub(crate) slots_offset: usize,
+    pub(crate) slot_stride: usize,
+    pub(crate) total_size: usize,
+}
+
+/// Rounds up to a multiple of a power of two.
+fn round_up(value: usize, multiple: usize) -> Option<usize> {
+    Some(value.checked_add(multiple - 1)? & !(multiple - 1))
+}
+
+impl Layout {
+    /// Computes the layout, or returns which argument is not valid.
+    pub(crate) fn new(shape: Shape) -> Result<Self, String> {
+        if shape.size == 0 {
+            return Err("the size must not be 0".into());
+        }
+        if !shape.align.is_power_of_two() || shape.align > ALIGN_LIMIT {
+            let align = shape.align;
+            return Err(format!(
+                "alignment {align} is not a power of two up to {ALIGN_LIMIT}"
+            ));
+        }
+        if !(1..=SLOT_LIMIT).contains(&shape.slots) {
+            return Err(format!(
+                "{} slots were asked for, and 2 to {SLOT_LIMIT} are possible",
+                shape.slots
+            ));
+        }
+        if !(1..=PARTICIPANT_LIMIT).contains(&shape.participants) {
+            let count = shape.participants;
+            return Err(format!(
+                "{count} participants were asked for, and 1 to {PARTICIPANT_LIMIT} are possible"
+            ));
+        }
+        if shape.lock_size > LOCK_SIZE_LIMIT {
+            return Err(format!(
+                "a lock may keep at most {LOCK_SIZE_LIMIT} bytes in the segment"
+            ));
+        }
+        let name = shape.lock_name.as_bytes();
+        if name.is_empty() || name.len() > LOCK_NAME_LIMIT || name.contains(&0) {
+            return Err(format!(
+                "a lock's name has 1 to {LOCK_NAME_LIMIT} bytes, none of them 0"
+            ));
+        }
+        Self::compute(&shape)
+            .map(
+                |(participants_offset, slots_offset, slot_stride, total_size)| Self {
+                    shape,
+                    participants_offset,
+                    slots_offset,
+                    slot_stride,
+                    total_size,
+                },
+            )
+            .ok_or_else(|| "the size is too large for this machine".into())
+    }
+
+    fn compute(shape: &Shape) -> Option<(usize, usize, usize, usize)> {
+        let align = (shape.align as usize).max(LINE);
+        let participants_offset = LOCK_OFFSET.checked_add(round_up(shape.lock_size, LINE)?)?;
+        let lines = (shape.participants as usize).checked_mul(LINE)?;
+        let slots_offset = round_up(participants_offset.checked_add(lines)?, align)?;
+        let slot_stride = round_up(shape.size, align)?;
+        let payload = slot_stride.checked_mul(shape.slots as usize)?;
+        let total_size = slots_offset.checked_add(payload)?;
+        // Offsets within a mapping must fit an isize (the rule of pointer arithmetic).
+        isize::try_from(total_size).ok()?;
+        Some((participants_offset, slots_offset, slot_stride, total_size))
+    }
+
+    /// Returns whether this is the in-place layout, in which the one slot is edited in place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.shape.slots == 1
+    }
+}

@@ -1,0 +1,15 @@
+//! Values of a type: plain data over a [`crate::Segment`] of its size.
+
+mod builder;
+mod checked;
+mod cortex;
+mod follower;
+mod guards;
+mod observer;
+mod update;
+mod within;
+
+pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
+pub use cortex::Cortex;
+pub use follower::Follower;
+pub use observer::Observer;

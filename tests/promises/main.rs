@@ -1,0 +1,22 @@
+//! What is promised to processes that share a value, each promise in a file of its own.
+//!
+//! A role's name stands once among all files here: a process is told its role by name alone.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compat_3;
+mod custom_lock;
+mod follow;
+mod forged;
+mod guards;
+mod kill;
+mod lifecycle;
+mod names;
+mod overwrite;
+mod partial;
+mod states;
+mod torn;
+mod typed;
+mod versioned;
+mod wait;
