@@ -20,10 +20,15 @@ use inject::{Call, Place, Rule};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Mutex;
 
 /// The seconds after which a case hangs. It takes milliseconds, but each of its system calls waits for another thread,
 /// and on a busy machine that thread for a processor.
 const WATCHDOG: u32 = 120;
+
+/// How many scenarios each test tries at a time.
+const AT_ONCE: usize = 3;
 
 /// What the processes of a scenario tell.
 #[derive(Default)]
@@ -33,8 +38,12 @@ struct Tally {
     problems: Vec<String>,
 }
 
+static FORKING: Mutex<()> = Mutex::new(());
+
 /// Runs `work` in a forked child; what it wrote, and how it ended.
 fn in_child(work: impl FnOnce(&mut dyn Write)) -> (String, std::process::ExitStatus) {
+    // Or a child that is forked at the same time would keep this pipe open.
+    let turn = FORKING.lock();
     let (mut from, mut to) = common::pipe();
     // SAFETY: the child uses what it allocates, and `_exit`s.
     let child = unsafe { libc::fork() };
@@ -44,12 +53,14 @@ fn in_child(work: impl FnOnce(&mut dyn Write)) -> (String, std::process::ExitSta
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         }
+        drop(turn);
         drop(from);
         work(&mut to);
         // SAFETY: ends the child; nothing of the parent's is run.
         unsafe { libc::_exit(0) };
     }
     drop(to);
+    drop(turn);
     let mut words = String::new();
     from.read_to_string(&mut words).expect("the pipe");
     let mut status = 0;
@@ -239,7 +250,43 @@ fn leave_namespace() -> std::io::Result<()> {
     left.then_some(()).ok_or_else(std::io::Error::last_os_error)
 }
 
-fn sweep_all(how: &str, chosen: impl Fn(&Scenario) -> bool) {
+/// All cases of a scenario, in a process of their own, added to what was found.
+fn sweep_apart(scenario: &Scenario, found: &Mutex<Tally>) {
+    let start = std::time::Instant::now();
+    let (words, status) = in_child(|to| {
+        leave_namespace().expect("as a moment ago");
+        let tally = sweep(scenario);
+        let mut text = format!("cases {}\n", tally.cases);
+        for (outcome, count) in tally.outcomes {
+            text.push_str(&format!("outcome {count} {outcome}\n"));
+        }
+        for problem in tally.problems {
+            text.push_str(&format!("problem {problem}\n"));
+        }
+        to.write_all(text.as_bytes()).expect("the pipe");
+    });
+    let mut found = found.lock().expect("no panic");
+    if !status.success() {
+        let problem = format!("{}: ended by {status}", scenario.name);
+        found.problems.push(problem);
+    }
+    let mut count = 0;
+    for line in words.lines() {
+        match line.split_once(' ').expect("two words") {
+            ("cases", number) => count = number.parse().expect("a number"),
+            ("outcome", rest) => {
+                let (count, outcome) = rest.split_once(' ').expect("two words");
+                *found.outcomes.entry(outcome.to_owned()).or_default() +=
+                    count.parse::<u64>().expect("a number");
+            }
+            (_, problem) => found.problems.push(problem.to_owned()),
+        }
+    }
+    println!("{count} cases in {:?}: {}", start.elapsed(), scenario.name);
+    found.cases += count;
+}
+
+fn sweep_all(how: &str, chosen: impl Fn(&Scenario) -> bool + Sync) {
     let (words, _) = in_child(|to| {
         let lacks = leave_namespace()
             .err()
@@ -249,45 +296,22 @@ fn sweep_all(how: &str, chosen: impl Fn(&Scenario) -> bool) {
     if !words.is_empty() {
         return proof::not_run("P5 P10", how, &words);
     }
-    let mut cases = 0;
-    let mut outcomes = BTreeMap::<String, u64>::new();
-    let mut problems = Vec::new();
     let only = std::env::var("NEOCORTEX_SCENARIO").unwrap_or_default();
-    for scenario in scenarios::all()
-        .iter()
-        .filter(|scenario| chosen(scenario) && scenario.name.contains(&only))
-    {
-        let start = std::time::Instant::now();
-        let (words, status) = in_child(|to| {
-            leave_namespace().expect("as a moment ago");
-            let tally = sweep(scenario);
-            let mut text = format!("cases {}\n", tally.cases);
-            for (outcome, count) in tally.outcomes {
-                text.push_str(&format!("outcome {count} {outcome}\n"));
-            }
-            for problem in tally.problems {
-                text.push_str(&format!("problem {problem}\n"));
-            }
-            to.write_all(text.as_bytes()).expect("the pipe");
-        });
-        if !status.success() {
-            problems.push(format!("{}: ended by {status}", scenario.name));
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+    let work = || {
+        let mut scenarios = scenarios::all();
+        scenarios.retain(|scenario| chosen(scenario) && scenario.name.contains(&only));
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Relaxed)) {
+            sweep_apart(scenario, &found);
         }
-        let mut count = 0;
-        for line in words.lines() {
-            match line.split_once(' ').expect("two words") {
-                ("cases", number) => count = number.parse().expect("a number"),
-                ("outcome", rest) => {
-                    let (count, outcome) = rest.split_once(' ').expect("two words");
-                    *outcomes.entry(outcome.to_owned()).or_default() +=
-                        count.parse::<u64>().expect("a number");
-                }
-                (_, problem) => problems.push(problem.to_owned()),
-            }
-        }
-        println!("{count} cases in {:?}: {}", start.elapsed(), scenario.name);
-        cases += count;
-    }
+    };
+    // Side by side, for a case waits more than it works.
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let Tally {
+        cases,
+        outcomes,
+        problems,
+    } = found.into_inner().expect("no panic");
     for (outcome, count) in &outcomes {
         println!("{count:6} {outcome}");
     }
