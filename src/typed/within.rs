@@ -6,7 +6,9 @@
 use super::cortex::Cortex;
 use crate::error::CortexResult;
 use crate::locks::CortexSync;
-use crate::segment::{Contents, Limit, Payload, ReadGuard, Segment, WriteGuard};
+use crate::segment::{
+    Contents, Limit, Payload, ReadGuard, Segment, SegmentObserver, WriteGuard,
+};
 use bytemuck::{AnyBitPattern, CheckedBitPattern, NoUninit};
 use std::time::Duration;
 
@@ -23,6 +25,19 @@ impl<L: CortexSync> Segment<L> {
     ) -> CortexResult<()> {
         self.read_at_within(offset, buffer, Limit::lasting(Some(timeout)))
             .map(drop)
+    }
+
+    /// [`Segment::read_versioned`] that waits no longer than `timeout`, whatever the handle's time-out is.
+    ///
+    /// # Errors
+    /// As [`Segment::read_at`].
+    pub fn read_versioned_for(
+        &self,
+        timeout: Duration,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> CortexResult<u64> {
+        self.read_at_within(offset, buffer, Limit::lasting(Some(timeout)))
     }
 
     /// [`Segment::write_at`] that waits no longer than `timeout`, whatever the handle's time-out is.
@@ -80,6 +95,21 @@ impl<L: CortexSync> Segment<L> {
     /// As [`Segment::overwrite_guard`].
     pub fn try_overwrite_guard(&self) -> CortexResult<WriteGuard<'_, [u8], L>> {
         WriteGuard::begin(self, Limit::Never, Contents::Unspecified)
+    }
+}
+
+impl SegmentObserver {
+    /// [`SegmentObserver::read_versioned`] that waits no longer than `timeout`, whatever the observer's time-out is.
+    ///
+    /// # Errors
+    /// As [`SegmentObserver::read_at`].
+    pub fn read_versioned_for(
+        &self,
+        timeout: Duration,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> CortexResult<u64> {
+        self.read_at_within(offset, buffer, Some(timeout))
     }
 }
 
