@@ -174,7 +174,7 @@
 #define NEOCORTEX_WORDS_CPP 1u
 
 /**
- * For neocortex_last_message_as: methods and arguments as examples-python/cortex.py names them.
+ * For neocortex_last_message_as: methods and arguments as the Python package names them.
  */
 #define NEOCORTEX_WORDS_PYTHON 2u
 

@@ -12,6 +12,7 @@
 //! | [`permissions`] | which users may do what |
 //! | [`platforms`] | limits of each system, and where neocortex runs |
 //! | [`migration`] | coming from neocortex 3.0.3, Boost.Interprocess, `shmget` |
+//! | [`shared_memory`] | Python: coming from `multiprocessing.shared_memory` |
 //!
 //! This module holds documentation only. The same texts are in the source, in `docs/guide`; their programs run as
 //! documentation tests. Programs to start from: `examples`, `examples-c`, `examples-python`.
@@ -45,3 +46,6 @@ pub mod platforms {}
 
 #[doc = include_str!("../docs/guide/migration.md")]
 pub mod migration {}
+
+#[doc = include_str!("../docs/guide/shared_memory.md")]
+pub mod shared_memory {}

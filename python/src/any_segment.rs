@@ -134,11 +134,7 @@ impl AnySegment {
         any!(self, it => it.kept_since())
     }
 
-    pub(crate) fn wait_changed(
-        &self,
-        since: u64,
-        timeout: Option<Duration>,
-    ) -> CortexResult<u64> {
+    pub(crate) fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
         any!(self, it => it.wait_changed(since, timeout))
     }
 

@@ -51,7 +51,8 @@ unsafe impl Send for Open {}
 impl Block {
     pub(crate) fn new(handle: Py<Handle>, access: Access, timeout: Option<f64>) -> PyResult<Self> {
         if !matches!(handle.get().kind, Kind::Array { .. } | Kind::Bytes) {
-            let text = "a block shows an array or bytes; a number is read, written and updated as it is";
+            let text =
+                "a block shows an array or bytes; a number is read, written and updated as it is";
             return Err(PyTypeError::new_err(text));
         }
         Ok(Self {
@@ -90,7 +91,9 @@ impl Block {
 impl Block {
     fn __enter__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if crate::shared::locked(&self.open).is_some() {
-            return Err(PyRuntimeError::new_err("this block has been entered already"));
+            return Err(PyRuntimeError::new_err(
+                "this block has been entered already",
+            ));
         }
         let open = self.begin(py)?;
         let array = open.array.clone_ref(py);
@@ -108,7 +111,9 @@ impl Block {
     ) -> PyResult<bool> {
         let mut place = crate::shared::locked(&self.open);
         let Some(open) = place.as_ref() else {
-            return Err(PyRuntimeError::new_err("this block has not been entered, or has ended"));
+            return Err(PyRuntimeError::new_err(
+                "this block has not been entered, or has ended",
+            ));
         };
         if open.held.is_some() && open.thread != std::thread::current().id() {
             let text = "a block belongs to the thread that began it, and must end there";
@@ -120,7 +125,7 @@ impl Block {
         match open.end(py, is_commit, true) {
             Ok(()) => Ok(false),
             Err((error, rest)) => {
-                *crate::shared::locked(&self.open) = rest;
+                *crate::shared::locked(&self.open) = rest.map(|open| *open);
                 Err(error)
             }
         }
@@ -150,7 +155,7 @@ impl Open {
         py: Python<'_>,
         is_commit: bool,
         is_with: bool,
-    ) -> Result<(), (PyErr, Option<Self>)> {
+    ) -> Result<(), (PyErr, Option<Box<Self>>)> {
         let Some(held) = self.held.take() else {
             return Ok(());
         };
@@ -168,7 +173,7 @@ impl Open {
                 Ok(None) => {}
                 Err(error) => {
                     self.held = Some(held);
-                    return Err((error, Some(self)));
+                    return Err((error, Some(Box::new(self))));
                 }
             }
         }
@@ -205,7 +210,8 @@ fn hold(
     };
     // From here on it is not closed.
     let entered = shared.enter()?;
-    let Here(guard) = Patience::lasting(timeout)?.go_here(py, |left| begin(&entered, &block, left))?;
+    let Here(guard) =
+        Patience::lasting(timeout)?.go_here(py, |left| begin(&entered, &block, left))?;
     Ok(Held { guard, block })
 }
 

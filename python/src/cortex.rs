@@ -85,7 +85,10 @@ impl Cortex {
         let options = opening::attaching(prefault, dump);
         let what = (dtype, shape, schema);
         let handle = opening::attach(class.py(), AnySegment::attach, options, &key, what, wait)?;
-        Py::new(class.py(), PyClassInitializer::from(handle).add_subclass(Self))
+        Py::new(
+            class.py(),
+            PyClassInitializer::from(handle).add_subclass(Self),
+        )
     }
 
     #[pyo3(signature = (value, *, timeout=None))]
@@ -116,7 +119,11 @@ impl Cortex {
 
     #[pyo3(signature = (*, overwrite=false, timeout=None))]
     fn writing(slf: Bound<'_, Self>, overwrite: bool, timeout: Option<f64>) -> PyResult<Block> {
-        let access = if overwrite { Access::Overwrite } else { Access::Write };
+        let access = if overwrite {
+            Access::Overwrite
+        } else {
+            Access::Write
+        };
         Block::new(slf.into_super().unbind(), access, timeout)
     }
 
@@ -164,6 +171,9 @@ impl Observer {
         let options = opening::attaching(prefault, dump);
         let what = (dtype, shape, schema);
         let handle = opening::attach(class.py(), AnySegment::observe, options, &key, what, wait)?;
-        Py::new(class.py(), PyClassInitializer::from(handle).add_subclass(Self))
+        Py::new(
+            class.py(),
+            PyClassInitializer::from(handle).add_subclass(Self),
+        )
     }
 }

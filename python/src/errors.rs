@@ -50,7 +50,11 @@ pub(crate) fn raise(py: Python<'_>, error: &CortexError) -> PyErr {
 /// Returns an exception of this class of `neocortex._errors` with a message of this package's own.
 #[cold]
 pub(crate) fn own(py: Python<'_>, class: &str, text: String) -> PyErr {
-    let make = || py.import("neocortex._errors")?.getattr(class)?.call1((text,));
+    let make = || {
+        py.import("neocortex._errors")?
+            .getattr(class)?
+            .call1((text,))
+    };
     make().map_or_else(|error| error, PyErr::from_value)
 }
 

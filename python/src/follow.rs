@@ -27,7 +27,12 @@ impl Follow {
     }
 
     /// Reads the next commit, which is waited for unless `is_now`; `None` where there is none now.
-    fn read<'py>(&self, py: Python<'py>, timeout: Option<f64>, is_now: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+        is_now: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         static COMMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let handle = self.handle.get();
         let patience = Patience::lasting(timeout)?;
@@ -43,7 +48,10 @@ impl Follow {
             })?;
             Ok(())
         })?;
-        let Some(Followed { version, missed, .. }) = found else {
+        let Some(Followed {
+            version, missed, ..
+        }) = found
+        else {
             return Ok(None);
         };
         *crate::shared::locked(&self.position) = version;
@@ -62,7 +70,11 @@ impl Follow {
 
     /// Waits for the next commit.
     #[pyo3(signature = (timeout=None))]
-    fn next<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.read(py, timeout, false)
     }
 

@@ -10,7 +10,14 @@ use pyo3::types::{PyFloat, PyInt, PyTuple, PyType};
 use std::sync::Arc;
 
 /// What both kinds of handles have: they read, wait and follow.
-#[pyclass(module = "neocortex._core", name = "_Handle", subclass, frozen, generic, weakref)]
+#[pyclass(
+    module = "neocortex._core",
+    name = "_Handle",
+    subclass,
+    frozen,
+    generic,
+    weakref
+)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Kind,
@@ -20,7 +27,11 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    fn read_value<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn read_value<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.kind.make(py, self.size, |buffer| {
             value::read(py, &self.shared, buffer, timeout, false).map(drop)
         })
@@ -202,7 +213,9 @@ impl Handle {
         found.map_err(|error| raise(py, &error))
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let (py, this) = (slf.py(), slf.get());
         let key = {
             let entered = this.shared.enter()?;
@@ -232,7 +245,9 @@ impl Handle {
         let version = segment.version();
         drop(entered);
         let dtype = match &this.kind {
-            Kind::Array { dtype, shape } => format!("{} {}", dtype.bind(slf.py()), shape.bind(slf.py())),
+            Kind::Array { dtype, shape } => {
+                format!("{} {}", dtype.bind(slf.py()), shape.bind(slf.py()))
+            }
             _ => this.dtype(slf.py()).getattr("__name__")?.to_string(),
         };
         Ok(format!("<{class} {key}: {dtype}, {version} commits>"))

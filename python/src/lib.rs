@@ -26,7 +26,6 @@ mod watch;
 mod window;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
 /// The key that follows from a name, as `ipcs -m` shows it.
 #[pyfunction]
@@ -56,16 +55,19 @@ fn reclaim(py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
         .map_err(|error| errors::raise(py, &error))
 }
 
-/// The cortexes of this machine that can be attached to, by key: (key, name, bytes, commits).
+/// Key, name, bytes, commits.
+type Listed = (i32, String, usize, u64);
+
+/// The cortexes of this machine that can be attached to.
 #[pyfunction]
-fn segments(py: Python<'_>) -> PyResult<Vec<(i32, Py<PyString>, u64, u64)>> {
+fn segments(py: Python<'_>) -> PyResult<Vec<Listed>> {
     let found = py
         .detach(neocortex::inspect::segments)
         .map_err(|error| errors::raise(py, &error))?;
-    Ok(found
-        .iter()
-        .map(|info| (info.key, PyString::new(py, &info.name).unbind(), info.size as u64, info.commits))
-        .collect())
+    let listed = found
+        .into_iter()
+        .map(|info| (info.key, info.name, info.size, info.commits));
+    Ok(listed.collect())
 }
 
 /// Closes what is open at the interpreter's end.

@@ -23,7 +23,9 @@ pub(crate) fn key_from(key: &Bound<'_, PyAny>) -> PyResult<Key> {
     }
     match key.extract::<i32>() {
         Ok(number) => Ok(Key::from(number)),
-        Err(_) => Err(PyTypeError::new_err("a key is a name, or an int of 32 bits")),
+        Err(_) => Err(PyTypeError::new_err(
+            "a key is a name, or an int of 32 bits",
+        )),
     }
 }
 
@@ -50,7 +52,10 @@ fn describe<'py>(py: Python<'py>, function: &str) -> PyResult<Bound<'py, PyAny>>
 
 /// Closes what is open at the end of the interpreter, however that comes about.
 fn expect_end(py: Python<'_>) -> PyResult<()> {
-    py.import("neocortex._end")?.getattr("expect")?.call0().map(drop)
+    py.import("neocortex._end")?
+        .getattr("expect")?
+        .call0()
+        .map(drop)
 }
 
 fn seconds(timeout: Option<f64>) -> PyResult<Option<Duration>> {
@@ -101,7 +106,9 @@ impl Choices<'_> {
             (self.force_ownership, SegmentOptions::force_ownership),
             (self.prefault, SegmentOptions::prefault),
             (self.lock_in_memory, SegmentOptions::lock_in_memory),
-            (self.huge_pages, |options| options.huge_pages(HugePages::Prefer)),
+            (self.huge_pages, |options| {
+                options.huge_pages(HugePages::Prefer)
+            }),
             (self.dump, SegmentOptions::dump),
         ];
         let chosen = choices.into_iter().filter(|(is_chosen, _)| *is_chosen);
@@ -117,11 +124,21 @@ pub(crate) fn create(
     choices: &Choices<'_>,
 ) -> PyResult<Handle> {
     let Some(lock) = LockChoice::named(choices.lock) else {
-        let text = format!("no lock {:?}: there are \"seqlock\", \"rwlock\" and \"semaphore\"", choices.lock);
+        let text = format!(
+            "no lock {:?}: there are \"seqlock\", \"rwlock\" and \"semaphore\"",
+            choices.lock
+        );
         return Err(own(py, "InvalidArgument", text));
     };
     let described = describe(py, "of_value")?.call1((value,))?;
-    type Described<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyTuple>, usize, String, Bound<'py, PyAny>);
+    type Described<'py> = (
+        String,
+        Bound<'py, PyAny>,
+        Bound<'py, PyTuple>,
+        usize,
+        String,
+        Bound<'py, PyAny>,
+    );
     let (kind, dtype, shape, size, text, initial): Described<'_> = described.extract()?;
     let kind = Kind::of(&kind, dtype, shape);
     let schema = schema_from(schema, Some(&text))?;
@@ -155,7 +172,11 @@ pub(crate) fn attaching(prefault: bool, dump: bool) -> SegmentOptions {
     options
 }
 
-type What<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+type What<'py> = (
+    Bound<'py, PyAny>,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+);
 type Attach = fn(&SegmentOptions, &Key, usize) -> neocortex::CortexResult<AnySegment>;
 
 /// `what` is the dtype, the shape and the schema; `wait` is how long its creator is waited for, in seconds.
@@ -170,8 +191,13 @@ pub(crate) fn attach(
     let (dtype, shape, schema) = what;
     let shape = shape.unwrap_or_else(|| PyTuple::empty(py).into_any());
     let described = describe(py, "of_type")?.call1((dtype, shape))?;
-    let (kind, dtype, shape, size, text): (String, Bound<'_, PyAny>, Bound<'_, PyTuple>, usize, Option<String>) =
-        described.extract()?;
+    let (kind, dtype, shape, size, text): (
+        String,
+        Bound<'_, PyAny>,
+        Bound<'_, PyTuple>,
+        usize,
+        Option<String>,
+    ) = described.extract()?;
     let kind = Kind::of(&kind, dtype, shape);
     let mut wanted = schema_from(schema.as_ref(), text.as_deref())?;
     let key = key_from(key)?;
@@ -181,7 +207,9 @@ pub(crate) fn attach(
     let is_patient = wait.is_none_or(|wait| wait > 0.0);
     let segment = patience.go(py, |left| {
         let options = match is_patient {
-            true => options.clone().wait_for_creator(Some(left).filter(|&left| left != Duration::MAX)),
+            true => options
+                .clone()
+                .wait_for_creator(Some(left).filter(|&left| left != Duration::MAX)),
             false => options.clone(),
         };
         match attach(&options, &key, size) {

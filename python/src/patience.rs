@@ -92,7 +92,8 @@ impl Patience {
                     if let Some(found) = look() {
                         return Some(found);
                     }
-                    let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
+                    let left =
+                        end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
                     if left == Duration::ZERO {
                         return None;
                     }

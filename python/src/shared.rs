@@ -52,7 +52,10 @@ impl Counter {
         let mut word = self.0.load(Ordering::Relaxed);
         while word & !0xFFFF_FFFF != process {
             let mine = process | word & CLOSED;
-            match self.0.compare_exchange(word, mine, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange(word, mine, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -171,7 +174,11 @@ impl Shared {
     ///
     /// # Safety
     /// The guard ends before the block does.
-    pub(crate) unsafe fn lasting(&self, _block: &InBlock, entered: &Entered<'_>) -> &'static AnySegment {
+    pub(crate) unsafe fn lasting(
+        &self,
+        _block: &InBlock,
+        entered: &Entered<'_>,
+    ) -> &'static AnySegment {
         // SAFETY: while a block is counted nobody takes the segment out; the block keeps the handle.
         unsafe { &*std::ptr::from_ref(entered.segment()) }
     }
@@ -214,7 +221,9 @@ impl Shared {
     /// Takes a window of this slot that an earlier block has left.
     pub(crate) fn take_window(&self, place: *mut u8) -> Option<Window> {
         let mut windows = locked(&self.windows);
-        let index = windows.iter().position(|window| window.of() == place as usize)?;
+        let index = windows
+            .iter()
+            .position(|window| window.of() == place as usize)?;
         Some(windows.swap_remove(index))
     }
 
@@ -279,7 +288,9 @@ impl Entered<'_> {
     pub(crate) fn segment(&self) -> &AnySegment {
         // SAFETY: it is taken out only while no call is counted, and this one is.
         let segment = unsafe { &*self.shared.segment.get() };
-        segment.as_ref().expect("a call that was let in has a segment")
+        segment
+            .as_ref()
+            .expect("a call that was let in has a segment")
     }
 }
 
@@ -326,7 +337,9 @@ pub(crate) fn close_all(py: Python<'_>) {
         }
         // A block is open, of this thread or of another that goes on until the process has ended: the guard cannot be
         // ended from here. The segment is taken away all the same, for nobody does so later.
-        let Ok(entered) = shared.enter() else { continue };
+        let Ok(entered) = shared.enter() else {
+            continue;
+        };
         let segment = entered.segment();
         if segment.is_owner() && !segment.is_removed() {
             // Nobody is there to be told.

@@ -163,13 +163,11 @@ impl Patience {
     ) -> PyResult<T> {
         // The handle may be closed between two slices.
         let mut is_closed = None;
-        let result = self.go(py, |left| {
-            match shared.enter() {
-                Ok(entered) => step(entered.segment(), left),
-                Err(error) => {
-                    is_closed = Some(error);
-                    Err(CortexError::Custom(0))
-                }
+        let result = self.go(py, |left| match shared.enter() {
+            Ok(entered) => step(entered.segment(), left),
+            Err(error) => {
+                is_closed = Some(error);
+                Err(CortexError::Custom(0))
             }
         });
         is_closed.map_or(result, Err)
@@ -256,7 +254,8 @@ impl Kind {
             Self::Bytes => {
                 let bytes = Bytes::of(value, false)?;
                 if bytes.len() != size {
-                    let text = format!("{} bytes are given, and the cortex has {size}", bytes.len());
+                    let text =
+                        format!("{} bytes are given, and the cortex has {size}", bytes.len());
                     return Err(PyValueError::new_err(text));
                 }
                 write(bytes.get())
@@ -275,7 +274,8 @@ impl Kind {
     /// Returns the bytes of an array that a value is to be read into.
     pub(crate) fn target(&self, out: &Bound<'_, PyAny>, size: usize) -> PyResult<Bytes> {
         let refuse = || {
-            let text = "`out` must be a contiguous, writable array of the dtype and shape of the cortex";
+            let text =
+                "`out` must be a contiguous, writable array of the dtype and shape of the cortex";
             PyTypeError::new_err(text)
         };
         let bytes = match self {
@@ -300,7 +300,8 @@ impl Kind {
         let py = lease.py();
         let over = match self {
             Self::Array { dtype, shape } => {
-                let bytes = cached(py, &FROM_BUFFER, "numpy", "frombuffer")?.call1((lease, "u1"))?;
+                let bytes =
+                    cached(py, &FROM_BUFFER, "numpy", "frombuffer")?.call1((lease, "u1"))?;
                 cached(py, &NDARRAY, "numpy", "ndarray")?.call1((shape, dtype, bytes))?
             }
             // SAFETY: a new reference, or NULL with an exception.
@@ -311,7 +312,9 @@ impl Kind {
         // How numpy does it is its own affair, so it is asked.
         match lease.get().is_exported() {
             true => Ok(over),
-            false => Err(PyRuntimeError::new_err("this numpy keeps no export of the memory of its arrays")),
+            false => Err(PyRuntimeError::new_err(
+                "this numpy keeps no export of the memory of its arrays",
+            )),
         }
     }
 }
@@ -325,11 +328,7 @@ fn refused(value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
 }
 
 /// Returns whether it is an array of exactly this dtype and shape.
-fn is_exact(
-    value: &Bound<'_, PyAny>,
-    dtype: &Py<PyAny>,
-    shape: &Py<PyTuple>,
-) -> PyResult<bool> {
+fn is_exact(value: &Bound<'_, PyAny>, dtype: &Py<PyAny>, shape: &Py<PyTuple>) -> PyResult<bool> {
     let py = value.py();
     let ndarray = cached(py, &NDARRAY, "numpy", "ndarray")?;
     if !value.get_type().is(ndarray) {

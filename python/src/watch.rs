@@ -77,7 +77,11 @@ pub(crate) fn wait_any<'py>(
         members.push((handle.cast_into::<Handle>()?, since.extract()?));
     }
     if members.is_empty() {
-        return Err(own(py, "InvalidArgument", "no cortex to wait for".to_owned()));
+        return Err(own(
+            py,
+            "InvalidArgument",
+            "no cortex to wait for".to_owned(),
+        ));
     }
     let looked_at: Vec<(Arc<Shared>, u64)> = members
         .iter()
@@ -90,7 +94,9 @@ pub(crate) fn wait_any<'py>(
         let found: Vec<(usize, News)> = looked_at
             .iter()
             .enumerate()
-            .filter_map(|(index, (shared, since))| Some((index, look(shared, *since, asks_kernel)?)))
+            .filter_map(|(index, (shared, since))| {
+                Some((index, look(shared, *since, asks_kernel)?))
+            })
             .collect();
         (!found.is_empty()).then_some(Ok(found))
     })?;
@@ -131,7 +137,8 @@ fn watcher() -> &'static Watcher {
     let mut watcher = WATCHER.load(Ordering::Acquire);
     if watcher.is_null() {
         let new = Box::into_raw(Box::<Watcher>::default());
-        watcher = match WATCHER.compare_exchange(watcher, new, Ordering::AcqRel, Ordering::Acquire) {
+        watcher = match WATCHER.compare_exchange(watcher, new, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => new,
             Err(first) => {
                 // SAFETY: made above, and nobody else has it.
@@ -166,7 +173,11 @@ pub(crate) fn watch(
         state.is_over = false;
         state.awaited.clear();
         state.thread = Some(spawn(watcher).map_err(|error| {
-            own(py, "CortexError", format!("no thread to watch for changes: {error}"))
+            own(
+                py,
+                "CortexError",
+                format!("no thread to watch for changes: {error}"),
+            )
         })?);
     }
     state.last_number += 1;
@@ -186,7 +197,11 @@ pub(crate) fn watch(
 pub(crate) fn unwatch(number: u64) {
     let watcher = watcher();
     let mut state = locked(&watcher.state);
-    if let Some(index) = state.awaited.iter().position(|awaited| awaited.number == number) {
+    if let Some(index) = state
+        .awaited
+        .iter()
+        .position(|awaited| awaited.number == number)
+    {
         let awaited = state.awaited.swap_remove(index);
         watcher.added.notify_one();
         drop(state);
@@ -198,7 +213,10 @@ pub(crate) fn unwatch(number: u64) {
 #[pyfunction]
 pub(crate) fn watched() -> (usize, bool) {
     let state = locked(&watcher().state);
-    let is_running = state.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+    let is_running = state
+        .thread
+        .as_ref()
+        .is_some_and(|thread| !thread.is_finished());
     (state.awaited.len(), is_running && !state.is_over)
 }
 

@@ -52,14 +52,8 @@ impl Window {
         let offset = place as usize % page;
         let length = (offset + size).next_multiple_of(page);
         // SAFETY: with an old size of 0 nothing is unmapped or moved: mremap(2).
-        let base = unsafe {
-            libc::mremap(
-                place.sub(offset).cast(),
-                0,
-                length,
-                libc::MREMAP_MAYMOVE,
-            )
-        };
+        let base =
+            unsafe { libc::mremap(place.sub(offset).cast(), 0, length, libc::MREMAP_MAYMOVE) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -83,7 +77,14 @@ impl Window {
         let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: a new mapping, at an address that the kernel chooses.
         let copy = unsafe {
-            libc::mmap(std::ptr::null_mut(), self.length, protection, private, -1, 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                self.length,
+                protection,
+                private,
+                -1,
+                0,
+            )
         };
         if copy == libc::MAP_FAILED {
             return self.make_zeros();
@@ -118,7 +119,14 @@ impl Window {
         // SAFETY: what was at `base` is ours, and is replaced in one step.
         let zeros = unsafe {
             let fixed = private | libc::MAP_FIXED;
-            libc::mmap(self.base.as_ptr().cast(), self.length, protection, fixed, -1, 0)
+            libc::mmap(
+                self.base.as_ptr().cast(),
+                self.length,
+                protection,
+                fixed,
+                -1,
+                0,
+            )
         };
         match zeros == libc::MAP_FAILED {
             true => Err(io::Error::last_os_error()),

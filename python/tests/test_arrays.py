@@ -3,13 +3,14 @@
 import contextlib
 import gc
 import os
+import pathlib
 import pickle
 import signal
 
 import numpy as np
 import pytest
-from neocortex import Busy, Corrupt, Cortex, CortexError, InvalidArgument, Mismatch, Observer, schema_of
-from roles import run, succeed
+from neocortex import Busy, Corrupt, Cortex, CortexError, InvalidArgument, Mismatch, Observer, key_of, schema_of
+from roles import run
 
 # Above it a block shows the segment itself, below it a copy.
 LARGE, SMALL = 1 << 20, 64
@@ -378,7 +379,11 @@ def test_messages_are_in_the_words_of_python(name):
     assert issubclass(Corrupt, CortexError)
 
 
-def test_a_program_of_another_language_says_the_same_schema():
-    assert schema_of("|u1 (1080, 1920, 3)") == int(succeed("print(nc.schema_of('|u1 (1080, 1920, 3)'))"))
+def test_keys_and_schemas_are_those_of_every_language():
+    vectors = pathlib.Path(__file__).parents[2] / "tests/vectors/names.txt"
+    rows = [line.split(" ", 2) for line in vectors.read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) >= 15
+    for key, schema, text in rows:
+        assert (key_of(text), schema_of(text)) == (int(key), int(schema, 16)), text
     with Cortex.create(None, np.zeros((2, 3), "u1")) as c, Cortex.create(None, b"abc") as d, Cortex.create(None, 1.5) as e:
         assert [c.schema, d.schema, e.schema] == [schema_of(t) for t in ("|u1 (2, 3)", "|u1 (3,)", "<f8 ()")]

@@ -1,6 +1,7 @@
 """Waiting: Ctrl-C ends it, nothing is left locked, event loops and many at once take one thread."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -117,10 +118,28 @@ def test_a_block_interrupted_at_any_instruction_keeps_nothing_locked(size, is_wr
         assert interrupts == number - 1 > 10, (interrupts, number)
 
 
+@contextlib.contextmanager
+def held_elsewhere(c):
+    """Another thread has it for writing: this one would be told `Busy` by its own."""
+    held, is_over = threading.Event(), threading.Event()
+
+    def hold():
+        with c.writing():
+            held.set()
+            is_over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    yield
+    is_over.set()
+    thread.join()
+
+
 def test_time_outs_are_told_and_zero_does_not_wait(name):
     with Cortex.create(name, np.zeros(1 << 17, "u1")) as c, Cortex.attach(name, "u1", (1 << 17,)) as other:
-        with other.writing():
-            value = np.ones(1 << 17, "u1")
+        value = np.ones(1 << 17, "u1")
+        with held_elsewhere(other):
             calls = [
                 lambda t: c.write(value, timeout=t),
                 lambda t: c.update(lambda now: now, timeout=t),
@@ -140,7 +159,7 @@ def test_time_outs_are_told_and_zero_does_not_wait(name):
                 c.wait(c.version, timeout)
             assert time.monotonic() - before >= timeout
         with pytest.raises(ValueError):
-            c.wait(0, float("nan"))
+            c.wait(c.version, float("nan"))
         # Beyond what a clock can say is for ever.
         c.write(value, timeout=1e300)
     with pytest.raises(NotFound):

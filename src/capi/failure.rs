@@ -117,7 +117,7 @@ pub extern "C" fn neocortex_last_message() -> *const c_char {
 pub const NEOCORTEX_WORDS_C: u32 = 0_u32;
 /// For neocortex_last_message_as: members as neocortex.hpp names them.
 pub const NEOCORTEX_WORDS_CPP: u32 = 1_u32;
-/// For neocortex_last_message_as: methods and arguments as examples-python/cortex.py names them.
+/// For neocortex_last_message_as: methods and arguments as the Python package names them.
 pub const NEOCORTEX_WORDS_PYTHON: u32 = 2_u32;
 
 /// neocortex_last_message in the words of another language's layer, for its exceptions.

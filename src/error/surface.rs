@@ -18,7 +18,7 @@ pub enum Surface {
     C,
     /// `neocortex.hpp`.
     Cpp,
-    /// `examples-python/cortex.py`, and what is made of it.
+    /// The Python package (`python`).
     Python,
     /// The command `neocortex`.
     Command,
@@ -41,22 +41,22 @@ const NAMES: [Name; 20] = [
     Name { rust: "open_or_create", c: "NEOCORTEX_OPEN_OR_CREATE", cpp: "`options::open_or_create`", python: "`open_or_create=True`", command: "`neocortex create --open-or-create`" },
     Name { rust: "persist", c: "NEOCORTEX_PERSIST", cpp: "`options::persist`", python: "`persist=True`", command: "`neocortex create` or `persist`" },
     Name { rust: "in_place", c: "NEOCORTEX_IN_PLACE", cpp: "`options::in_place`", python: "`in_place=True`", command: "`--in-place`" },
-    Name { rust: "random_key", c: "NEOCORTEX_RANDOM_KEY", cpp: "`options::random_key`", python: "`key=0`", command: "`--random`" },
+    Name { rust: "random_key", c: "NEOCORTEX_RANDOM_KEY", cpp: "`options::random_key`", python: "`key=None`", command: "`--random`" },
     Name { rust: "permission", c: "options.mode", cpp: "`options::mode`", python: "`mode=`", command: "`--mode`" },
     Name { rust: "owner", c: "NEOCORTEX_SET_OWNER", cpp: "`options::owner`", python: "`owner=`", command: "a program with `owner`" },
     Name { rust: "participants", c: "options.participants", cpp: "`options::participants`", python: "`participants=`", command: "`--participants`" },
     Name { rust: "slots", c: "options.slots", cpp: "`options::slots`", python: "`slots=`", command: "`--slots`" },
-    Name { rust: "interruptible", c: "NEOCORTEX_INTERRUPTIBLE", cpp: "`options::interruptible`", python: "`interruptible=True`", command: "`kill`" },
+    Name { rust: "interruptible", c: "NEOCORTEX_INTERRUPTIBLE", cpp: "`options::interruptible`", python: "a signal", command: "`kill`" },
     Name { rust: "prefault", c: "NEOCORTEX_PREFAULT", cpp: "`options::prefault`", python: "`prefault=True`", command: "`--prefault`" },
     Name { rust: "lock_in_memory", c: "NEOCORTEX_LOCK_IN_MEMORY", cpp: "`options::lock_in_memory`", python: "`lock_in_memory=True`", command: "`--lock-in-memory`" },
     Name { rust: "huge_pages", c: "NEOCORTEX_HUGE_PAGES", cpp: "`options::huge_pages`", python: "`huge_pages=True`", command: "`--huge-pages`" },
     // What is called.
-    Name { rust: "Observer", c: "NEOCORTEX_READ_ONLY", cpp: "`observer`", python: "`read_only=True`", command: "`neocortex read`" },
+    Name { rust: "Observer", c: "NEOCORTEX_READ_ONLY", cpp: "`observer`", python: "`Observer`", command: "`neocortex read`" },
     Name { rust: "write", c: "neocortex_write", cpp: "`write`", python: "`write`", command: "`neocortex write`" },
     Name { rust: "clear_poison", c: "neocortex_clear_poison", cpp: "`clear_poison`", python: "`clear_poison`", command: "`neocortex heal`" },
-    Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "a signal", command: "Ctrl-C" },
-    Name { rust: "read_guard", c: "neocortex_read_begin", cpp: "`read_guard`", python: "`read`", command: "`neocortex read`" },
-    Name { rust: "write_guard", c: "neocortex_write_begin", cpp: "`write_guard`", python: "`update`", command: "`neocortex write`" },
+    Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "Ctrl-C", command: "Ctrl-C" },
+    Name { rust: "read_guard", c: "neocortex_read_begin", cpp: "`read_guard`", python: "`reading`", command: "`neocortex read`" },
+    Name { rust: "write_guard", c: "neocortex_write_begin", cpp: "`write_guard`", python: "`writing`", command: "`neocortex write`" },
 ];
 
 impl Name {

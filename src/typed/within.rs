@@ -6,9 +6,7 @@
 use super::cortex::Cortex;
 use crate::error::CortexResult;
 use crate::locks::CortexSync;
-use crate::segment::{
-    Contents, Limit, Payload, ReadGuard, Segment, SegmentObserver, WriteGuard,
-};
+use crate::segment::{Contents, Limit, Payload, ReadGuard, Segment, SegmentObserver, WriteGuard};
 use bytemuck::{AnyBitPattern, CheckedBitPattern, NoUninit};
 use std::time::Duration;
 

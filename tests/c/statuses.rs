@@ -1,7 +1,7 @@
 //! A status, its name and what to do about it are told in many places: all of them tell of the same ones.
 //!
 //! The table is src/capi/status.rs: the constants, the error that each stands for, its text. What is made from it (the C
-//! header) or written beside it (the C++ layer, the ABI record, README, the Python example) is held to it here; that each
+//! header) or written beside it (the C++ layer, the ABI record, README) is held to it here; that each
 //! `CortexError` has a status is the compiler's to see.
 
 use neocortex::capi::neocortex_strerror;
@@ -13,7 +13,6 @@ const HEADER: &str = include_str!("../../include/neocortex.h");
 const CPP: &str = include_str!("../../include/neocortex.hpp");
 const RECORD: &str = include_str!("../../abi/promised.c");
 const README: &str = include_str!("../../README.md");
-const PYTHON: &str = include_str!("../../examples-python/cortex.py");
 const COMMAND: &str = include_str!("../../src/bin/neocortex/arguments.rs");
 const COMMAND_STATUSES: &str = include_str!("../../src/bin/neocortex/failure.rs");
 
@@ -173,19 +172,6 @@ fn readme_says_what_to_do_about_each_error() {
     let set: BTreeSet<String> = told.iter().cloned().collect();
     assert_eq!(set.len(), told.len(), "one has two rows");
     assert_eq!(set, errors());
-}
-
-#[test]
-fn the_python_example_has_the_numbers_that_it_names() {
-    let line = PYTHON
-        .lines()
-        .find(|line| line.starts_with("ERR_"))
-        .expect("its statuses");
-    let (names, numbers) = line.split_once(" = ").expect("names and numbers");
-    let table = table();
-    let named = names.split(", ").map(|name| table[&name["ERR_".len()..]]);
-    let given = numbers.split(", ").map(number);
-    assert!(named.eq(given), "{line}");
 }
 
 #[test]
