@@ -63,6 +63,7 @@ CONSTANT(NEOCORTEX_PREFER_HUGE_PAGES, 65536u);
 CONSTANT(NEOCORTEX_SET_OWNER, 16384u);
 CONSTANT(NEOCORTEX_OPEN_OR_CREATE, 128u);
 CONSTANT(NEOCORTEX_DUMP, 32768u);
+CONSTANT(NEOCORTEX_RECORDS, 4096u);
 /* Without a sign, as the field that they go into: no warning where ~ and << are used on them. */
 _Static_assert(_Generic(NEOCORTEX_IN_PLACE | NEOCORTEX_NEVER_WAIT, uint32_t: 1, default: 0), "flags");
 CONSTANT(NEOCORTEX_OK, 0);
@@ -155,6 +156,11 @@ FUNCTION(neocortex_commit_count, uint64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_wait, int32_t (*)(neocortex_segment *, uint64_t, int64_t, uint64_t *));
 FUNCTION(neocortex_follow, int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
 FUNCTION(neocortex_kept_since, uint64_t (*)(const neocortex_segment *));
+FUNCTION(neocortex_has_records, bool (*)(const neocortex_segment *));
+FUNCTION(neocortex_push, int32_t (*)(neocortex_segment *, const void *, size_t, int64_t));
+FUNCTION(neocortex_read_record, int32_t (*)(neocortex_segment *, void *, size_t, size_t *));
+FUNCTION(neocortex_next_record,
+         int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
 FUNCTION(neocortex_timeout, int64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_interrupt, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_stop_waits, int32_t (*)(neocortex_segment *));

@@ -93,6 +93,8 @@
 #undef c_str
 #pragma push_macro("call")
 #undef call
+#pragma push_macro("capacity")
+#undef capacity
 #pragma push_macro("category")
 #undef category
 #pragma push_macro("changed")
@@ -167,10 +169,14 @@
 #undef generic_category
 #pragma push_macro("get")
 #undef get
+#pragma push_macro("grown")
+#undef grown
 #pragma push_macro("guard_begins")
 #undef guard_begins
 #pragma push_macro("guard_ends")
 #undef guard_ends
+#pragma push_macro("has_records")
+#undef has_records
 #pragma push_macro("has_value")
 #undef has_value
 #pragma push_macro("huge_pages")
@@ -241,6 +247,8 @@
 #undef next_for
 #pragma push_macro("next_many")
 #undef next_many
+#pragma push_macro("next_record")
+#undef next_record
 #pragma push_macro("next_until_removed")
 #undef next_until_removed
 #pragma push_macro("none")
@@ -275,6 +283,10 @@
 #undef prefault
 #pragma push_macro("publish")
 #undef publish
+#pragma push_macro("push")
+#undef push
+#pragma push_macro("push_for")
+#undef push_for
 #pragma push_macro("random_key")
 #undef random_key
 #pragma push_macro("raw")
@@ -291,12 +303,16 @@
 #undef read_guard_for
 #pragma push_macro("read_only")
 #undef read_only
+#pragma push_macro("read_record")
+#undef read_record
 #pragma push_macro("read_versioned")
 #undef read_versioned
 #pragma push_macro("receive")
 #undef receive
 #pragma push_macro("reclaim")
 #undef reclaim
+#pragma push_macro("records")
+#undef records
 #pragma push_macro("release")
 #undef release
 #pragma push_macro("remove")
@@ -307,6 +323,8 @@
 #undef reserve
 #pragma push_macro("reset")
 #undef reset
+#pragma push_macro("resize")
+#undef resize
 #pragma push_macro("resume_waits")
 #undef resume_waits
 #pragma push_macro("roll_back")
@@ -669,6 +687,8 @@ public:
 
   /// Makes one slot, which writers edit in place. A write that does not end poisons the value.
   options &in_place(bool on = true) noexcept { return flag(NEOCORTEX_IN_PLACE, on); }
+  /// Makes records of any length up to the size, each written by segment::push() and read with its length.
+  options &records(bool on = true) noexcept { return flag(NEOCORTEX_RECORDS, on); }
   /// If it exists already, attaches to it and becomes its owner.
   options &force_ownership(bool on = true) noexcept { return flag(NEOCORTEX_FORCE_OWNERSHIP, on); }
   /// If it exists already and no participant lives in it, makes it anew.
@@ -1072,6 +1092,21 @@ inline neocortex_status copied([[maybe_unused]] neocortex_segment *through, neoc
   guard_ends(through); // helgrind and DRD see what the library itself read and wrote
 #endif
   return made;
+}
+
+// Fills a string by `copy`, which is given its place, its room, and where to tell the length. What does not fit is copied
+// again.
+template <class Copy> neocortex_status grown(std::string &record, Copy copy) {
+  for (;;) {
+    record.resize(record.capacity());
+    std::size_t length = 0;
+    const neocortex_status outcome = copy(&record[0], record.size(), length);
+    const bool is_short = outcome == NEOCORTEX_ERR_INVALID_ARGUMENT && length > record.size();
+    record.resize(length);
+    if (!is_short) {
+      return outcome;
+    }
+  }
 }
 
 // Takes the outcome of a guard's end in a destructor. If it failed, the library has logged it.
@@ -1489,6 +1524,48 @@ public:
 
   /// Returns the position from which a follower reads the oldest commit that is kept now.
   [[nodiscard]] std::uint64_t kept_since() const noexcept { return neocortex_kept_since(raw()); }
+
+  // --- Records: options::records() ---
+
+  /// Returns whether it holds records of any length, and no value.
+  [[nodiscard]] bool has_records() const noexcept { return neocortex_has_records(raw()); }
+
+  /// Makes a record the current one. It has up to size() bytes, or none.
+  ///
+  /// \throws error  as neocortex_push().
+  void push(std::string_view record) {
+    const neocortex_status pushed = neocortex_push(raw(), record.data(), record.size(), neocortex_timeout(raw()));
+    done(pushed);
+  }
+  /// Like push(), but waits no longer than `longest`, whatever the time-out of the object. Returns whether it was
+  /// written.
+  [[nodiscard]] bool push_for(std::string_view record, timeout longest) {
+    return in_time(detail::copied(raw(), neocortex_push(raw(), record.data(), record.size(), longest.ns())));
+  }
+  /// Returns the newest record.
+  ///
+  /// \throws error  as neocortex_read_record().
+  [[nodiscard]] std::string read_record() const {
+    std::string record;
+    done(detail::grown(record, [&](char *to, std::size_t room, std::size_t &length) {
+      return neocortex_read_record(raw(), to, room, &length);
+    }));
+    return record;
+  }
+  /// Waits for the commit after `since`, and makes its record the contents of `record`, whose memory is used again.
+  ///
+  /// \param since    The number of the last commit that need not be read; afterwards that of the one that was read.
+  /// \param record   What becomes of it after a failure is not told.
+  /// \param longest  How long to wait.
+  /// \param missed   How many commits before it were overwritten before they could be read.
+  /// \return  Whether there was one; false when the time is over.
+  /// \throws error  as neocortex_next_record().
+  bool next_record(std::uint64_t &since, std::string &record, timeout longest, std::uint64_t &missed) const {
+    const neocortex_status outcome = detail::grown(record, [&](char *to, std::size_t room, std::size_t &length) {
+      return neocortex_next_record(raw(), &since, to, room, longest.ns(), &length, &missed);
+    });
+    return in_time(detail::copied(raw(), outcome));
+  }
 
   /// Ends the waits through this object, or the next one, with status::interrupted. A signal handler may call it.
   void interrupt() const noexcept { static_cast<void>(neocortex_interrupt(raw())); }
@@ -2251,6 +2328,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("bytes")
 #pragma pop_macro("c_str")
 #pragma pop_macro("call")
+#pragma pop_macro("capacity")
 #pragma pop_macro("category")
 #pragma pop_macro("changed")
 #pragma pop_macro("check")
@@ -2288,8 +2366,10 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("forever")
 #pragma pop_macro("generic_category")
 #pragma pop_macro("get")
+#pragma pop_macro("grown")
 #pragma pop_macro("guard_begins")
 #pragma pop_macro("guard_ends")
+#pragma pop_macro("has_records")
 #pragma pop_macro("has_value")
 #pragma pop_macro("huge_pages")
 #pragma pop_macro("in_place")
@@ -2325,6 +2405,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("next")
 #pragma pop_macro("next_for")
 #pragma pop_macro("next_many")
+#pragma pop_macro("next_record")
 #pragma pop_macro("next_until_removed")
 #pragma pop_macro("none")
 #pragma pop_macro("ns")
@@ -2342,6 +2423,8 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("position")
 #pragma pop_macro("prefault")
 #pragma pop_macro("publish")
+#pragma pop_macro("push")
+#pragma pop_macro("push_for")
 #pragma pop_macro("random_key")
 #pragma pop_macro("raw")
 #pragma pop_macro("read")
@@ -2350,14 +2433,17 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("read_guard")
 #pragma pop_macro("read_guard_for")
 #pragma pop_macro("read_only")
+#pragma pop_macro("read_record")
 #pragma pop_macro("read_versioned")
 #pragma pop_macro("receive")
 #pragma pop_macro("reclaim")
+#pragma pop_macro("records")
 #pragma pop_macro("release")
 #pragma pop_macro("remove")
 #pragma pop_macro("replace_stale")
 #pragma pop_macro("reserve")
 #pragma pop_macro("reset")
+#pragma pop_macro("resize")
 #pragma pop_macro("resume_waits")
 #pragma pop_macro("roll_back")
 #pragma pop_macro("room")

@@ -15,7 +15,12 @@ pub(crate) struct Slots {
     first_two: [NonNull<u8>; 2],
     stride: usize,
     pub(crate) count: u32,
+    /// Whether writers edit in place, or the slots hold records: what the fast paths of guards do not know.
+    pub(crate) is_special: bool,
+    /// The bytes of the value; 0 where the slots hold records, so that no range of a value is within it.
     pub(crate) size: usize,
+    /// The bytes of the longest record; 0 where the slots hold values.
+    pub(crate) longest_record: usize,
 }
 
 // SAFETY: the pointers are into the mapping, which the holder of a copy of this keeps alive; what they point
@@ -43,6 +48,11 @@ impl Slots {
     /// Returns the slots of a mapping that this layout describes.
     pub(crate) fn new(base: NonNull<u8>, layout: &Layout) -> Self {
         let (count, stride) = (layout.shape.slots, layout.slot_stride);
+        let has_records = layout.shape.has_records();
+        let (size, longest_record) = match has_records {
+            false => (layout.shape.size, 0),
+            true => (0, layout.shape.size),
+        };
         // SAFETY: the slots begin within the mapping, which the layout was checked against.
         let first = unsafe { base.add(layout.slots_offset) };
         let second = match count {
@@ -55,7 +65,9 @@ impl Slots {
             first_two: [first, second],
             stride,
             count,
-            size: layout.shape.size,
+            is_special: has_records || count == 1,
+            size,
+            longest_record,
         }
     }
 

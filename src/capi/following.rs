@@ -5,7 +5,8 @@ use super::open_handle::{handle, neocortex_segment, Opened};
 use super::status::neocortex_status;
 use super::times::duration;
 use crate::attachment::patience::Wait;
-use crate::error::{Told, WAITING_FOR_CHANGE};
+use crate::error::{CortexResult, Told, WAITING_FOR_CHANGE};
+use crate::segment::SegmentFollower;
 use std::ffi::c_void;
 
 /// Copies the commits after *since into buffer, the oldest first: as many as there are now and fit whole. Waits until
@@ -57,14 +58,8 @@ pub unsafe extern "C" fn neocortex_follow(
         let _call = segment.enter(WAITING_FOR_CHANGE)?;
         // SAFETY: not NULL, and the caller's promise.
         let position = unsafe { since.read() };
-        let mut follower = match segment.opened()? {
-            Opened::Full(full) if full.version() == position && segment.guards.is_writing() => {
-                return Err(full.waits_for_itself());
-            }
-            Opened::Full(full) => full.follow(position),
-            Opened::Observe(observer) => observer.follow(position),
-        };
-        let room = length / follower.slots.size;
+        let mut follower = segment.follow(position)?;
+        let room = follower.room_in(length);
         let wait = Wait::lasting(timeout);
         // SAFETY: not NULL, and valid for `length` bytes.
         let batch = unsafe { follower.next_many_within(Some(wait), buffer.cast(), room) }?;
@@ -76,6 +71,22 @@ pub unsafe extern "C" fn neocortex_follow(
         }
         Ok(())
     })
+}
+
+impl neocortex_segment {
+    /// Returns a follower at this position.
+    ///
+    /// # Errors
+    /// `Busy` where it would wait for a commit of this thread's own guard.
+    pub(super) fn follow(&self, position: u64) -> CortexResult<SegmentFollower<'_>> {
+        match self.opened()? {
+            Opened::Full(full) if full.version() == position && self.guards.is_writing() => {
+                Err(full.waits_for_itself())
+            }
+            Opened::Full(full) => Ok(full.follow(position)),
+            Opened::Observe(observer) => Ok(observer.follow(position)),
+        }
+    }
 }
 
 /// Returns the position from which neocortex_follow reads the oldest commit that is kept now; 0 for NULL.

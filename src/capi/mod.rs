@@ -15,6 +15,7 @@
 //! | `closing` | closing a handle, removing a segment by its key |
 //! | `copying` | reading and writing by copy |
 //! | `guards` | reading and writing without a copy |
+//! | `records` | records of any length |
 //! | `following` | reading every commit in order |
 //! | `waiting` | waiting for a change, ending waits |
 //! | `upkeep` | poison, persistence, ownership |
@@ -54,6 +55,7 @@ mod closing;
 mod copying;
 mod following;
 mod guards;
+mod records;
 mod waiting;
 
 mod query;
@@ -88,6 +90,7 @@ pub use open_handle::neocortex_segment;
 pub use opening::*;
 pub use options::*;
 pub use query::*;
+pub use records::*;
 pub use status::*;
 pub use times::*;
 pub use upkeep::*;

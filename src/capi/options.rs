@@ -53,6 +53,9 @@ pub const NEOCORTEX_LOCK_IN_MEMORY: u32 = 1024_u32;
 pub const NEOCORTEX_HUGE_PAGES: u32 = 2048_u32;
 /// With NEOCORTEX_HUGE_PAGES: where there are none to be had, of ordinary pages, and log a warning that says why.
 pub const NEOCORTEX_PREFER_HUGE_PAGES: u32 = 65536_u32;
+/// A cortex of records: bytes of any length up to the segment's size, each written by neocortex_push and read with its
+/// length. With two slots or more. For neocortex_create.
+pub const NEOCORTEX_RECORDS: u32 = 4096_u32;
 /// Segment and semaphores belong to owner_uid and owner_gid of the options, which are not looked at without it. For
 /// neocortex_create.
 pub const NEOCORTEX_SET_OWNER: u32 = 16384_u32;
@@ -67,6 +70,7 @@ pub(super) const CREATE_FLAGS: u32 = NEOCORTEX_IN_PLACE
     | NEOCORTEX_RANDOM_KEY
     | NEOCORTEX_NEVER_WAIT
     | NEOCORTEX_OPEN_OR_CREATE
+    | NEOCORTEX_RECORDS
     | NEOCORTEX_SET_OWNER
     | NEOCORTEX_DUMP
     | NEOCORTEX_INTERRUPTIBLE
@@ -219,6 +223,9 @@ impl Request {
         }
         if has(NEOCORTEX_IN_PLACE) {
             options = options.in_place();
+        }
+        if has(NEOCORTEX_RECORDS) {
+            options = options.records();
         }
         options.force_ownership = has(NEOCORTEX_FORCE_OWNERSHIP);
         options.replace_stale = has(NEOCORTEX_REPLACE_STALE);

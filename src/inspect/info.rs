@@ -16,8 +16,10 @@ pub struct SegmentInfo {
     pub id: i32,
     /// The version of its format.
     pub format: u32,
-    /// Bytes in the payload.
+    /// Bytes in the payload; in the longest record, where it holds records.
     pub size: usize,
+    /// Whether it holds records of any length ([`Segment::push`](crate::Segment::push)).
+    pub has_records: bool,
     /// Bytes in the whole segment.
     pub total_size: usize,
     /// The payload's alignment.

@@ -82,6 +82,7 @@ fn describe(
         id,
         format: format::VERSION,
         size: shape.size,
+        has_records: shape.has_records(),
         total_size: mapped.layout.total_size,
         align: shape.align,
         slots: shape.slots,

@@ -12,6 +12,7 @@ use super::find::{check_key, check_name, Pauses, ATTEMPTS, OVERTAKEN};
 use super::handle::Segment;
 use super::memory;
 use super::options::SegmentOptions;
+use super::records;
 use super::replace::{is_over, patience, replace};
 use super::vanishing::warn_where_it_vanishes;
 use crate::attachment::mapped_segment::{header, MappedSegment};
@@ -279,9 +280,16 @@ fn initialise<K: LockFactory>(
     memory::prepare(&attachment.mapped, options).map_err(give_up)?;
     attachment.mapped.ledger().initialise();
     if let Some(value) = value {
-        let length = value.len().min(layout.shape.size);
-        // SAFETY: slot 0 is valid for `size` bytes, and no process reads it before the state is ready.
-        unsafe { copy::store(value.as_ptr(), attachment.mapped.slots.of(0), length) };
+        let (slots, value) = (
+            attachment.mapped.slots,
+            &value[..value.len().min(layout.shape.size)],
+        );
+        match layout.shape.has_records() {
+            // SAFETY: slot 0 has room for a record of `size` bytes, and no process reads it before the state is ready.
+            true => unsafe { records::store(value, slots.of(0)) },
+            // SAFETY: as above.
+            false => unsafe { copy::store(value.as_ptr(), slots.of(0), value.len()) },
+        }
     }
     let permission = Permission::Custom(layout.shape.mode);
     let make = || {

@@ -90,7 +90,7 @@ impl<L: CortexSync> Segment<L> {
     #[inline]
     pub(crate) fn begin_read_at_once(&self, lock: &impl CortexSync) -> Option<*mut u8> {
         let slots = self.slots;
-        let me = self.attachment.claimed().filter(|_| slots.count > 1)?;
+        let me = self.attachment.claimed().filter(|_| !slots.is_special)?;
         // SAFETY: the caller releases it, on this thread.
         let is_taken = unsafe { lock.try_read_fast(me.0, Seal::HERE) };
         is_taken.then(|| slots.of(slots.ledger().committed()))
@@ -103,7 +103,7 @@ impl<L: CortexSync> Segment<L> {
         lock: &impl CortexSync,
     ) -> Option<WriteGuard<'_, [u8], L>> {
         let slots = self.slots;
-        if slots.count == 1 {
+        if slots.is_special {
             return None;
         }
         let lines = slots.lines();

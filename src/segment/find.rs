@@ -8,6 +8,7 @@
 
 use super::options::SegmentOptions;
 use super::presence::{creator, observe, reopen_if_abandoned};
+use super::records::{HOLDS_A_VALUE, HOLDS_RECORDS};
 use crate::attachment::mapped_segment::header;
 use crate::error::{Attempt, Cause, ATTACHING};
 use crate::key::Wanted;
@@ -300,7 +301,18 @@ pub(crate) fn check_shape(
     if options.align > shape.align {
         return differs("alignment", options.align.into(), shape.align.into());
     }
-    Ok(())
+    check_contents(options, shape.has_records())
+}
+
+/// Refuses a segment that holds records where a value is expected, and the other way round.
+fn check_contents(options: &SegmentOptions, has_records: bool) -> Result<(), Cause> {
+    // A caller that would create a value expects one.
+    let is_creating = options.open_or_create || options.force_ownership;
+    match options.records.or(is_creating.then_some(false)) {
+        Some(false) if has_records => Err(HOLDS_RECORDS),
+        Some(true) if !has_records => Err(HOLDS_A_VALUE),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(all(test, not(loom)))]

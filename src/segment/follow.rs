@@ -5,8 +5,10 @@
 //! follower does that is overtaken again and again: through a [`Segment`] the same as a read, which asks publishers to
 //! pause and tries the lock; through a [`SegmentObserver`], which can do neither, it tries again until its time is over.
 
-use super::handle::Segment;
+use super::followed::{Batch, Followed};
+use super::handle::{out_of_range, Segment};
 use super::observer::SegmentObserver;
+use super::records::HOLDS_RECORDS;
 use crate::attachment::patience::Wait;
 use crate::attachment::slots::Slots;
 use crate::copy;
@@ -14,29 +16,6 @@ use crate::error::{Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
 use crate::locks::{Access, CortexSync};
 use crate::protocol::follow::{kept_since, Commits, Found, Place};
 use std::time::Duration;
-
-/// One commit, as a follower reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Followed<T> {
-    /// The value that was committed. `()` where the follower has copied it into the caller's buffer.
-    pub value: T,
-    /// The number of the commit. It is the position of the follower from then on.
-    pub version: u64,
-    /// How many commits were made between the one that this follower read before and this one, and can no longer be
-    /// read.
-    pub missed: u64,
-}
-
-/// Several commits that follow one another, as a follower reads them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// How many there are; 0 where there is no new one. `version` and `missed` are then 0 too.
-    pub count: usize,
-    /// The number of the first. The others have the numbers after it.
-    pub version: u64,
-    /// How many commits before the first were missed.
-    pub missed: u64,
-}
 
 /// Reads the commits of a segment in order, each of them once, or tells how many it missed.
 ///
@@ -215,7 +194,7 @@ impl<'a> SegmentFollower<'a> {
     /// # Errors
     /// As [`SegmentFollower::try_next`]; `InvalidArgument` where the buffer is smaller than the segment.
     pub fn next_many(&mut self, buffer: &mut [u8]) -> CortexResult<Batch> {
-        let room = buffer.len() / self.slots.size;
+        let room = self.room_in(buffer.len());
         // SAFETY: so many values fit into the buffer, which is exclusively ours.
         unsafe { self.next_many_within(None, buffer.as_mut_ptr(), room) }
     }
@@ -233,6 +212,11 @@ impl<'a> SegmentFollower<'a> {
         self.source.wait_changed(since, timeout).map(drop)
     }
 
+    /// Returns how many values fit into so many bytes; none where the slots hold records.
+    pub(crate) fn room_in(&self, length: usize) -> usize {
+        length.checked_div(self.slots.size).unwrap_or(0)
+    }
+
     /// Copies up to `room` commits one after the other to a place. `wait` is how long to wait for the first; with `None`
     /// none is waited for.
     ///
@@ -247,7 +231,11 @@ impl<'a> SegmentFollower<'a> {
         let (slots, size) = (self.slots, self.slots.size);
         if room == 0 {
             let detail = format!("the buffer has no room for one value of {size} bytes");
-            return Err(Cause::invalid(detail).on(self.key()));
+            let cause = match self.slots.longest_record {
+                0 => Cause::invalid(detail),
+                _ => HOLDS_RECORDS,
+            };
+            return Err(cause.on(self.key()));
         }
         let copy = |first: u64, count: u64| {
             for index in 0..count {
@@ -270,11 +258,7 @@ impl<'a> SegmentFollower<'a> {
     fn copier<'b>(&self, buffer: &'b mut [u8]) -> CortexResult<impl Fn(u64, u64) + Copy + 'b> {
         let (slots, length) = (self.slots, buffer.len());
         if length > slots.size {
-            let detail = format!(
-                "{length} bytes at offset 0 do not fit into {} bytes",
-                slots.size
-            );
-            return Err(Cause::invalid(detail).on(self.key()));
+            return Err(out_of_range(&slots, 0, length).on(self.key()));
         }
         let start = buffer.as_mut_ptr();
         // SAFETY: the length was checked, and the buffer is borrowed for as long as this function lives.
@@ -362,6 +346,12 @@ impl<'a> SegmentFollower<'a> {
         self.place.go_to(position, passed);
     }
 
+    /// Returns the last commit that is not read any more.
+    #[cfg(feature = "capi")]
+    pub(crate) fn passed(&self) -> u64 {
+        self.place.passed()
+    }
+
     pub(crate) fn key(&self) -> i32 {
         self.source.key()
     }
@@ -373,23 +363,5 @@ impl<'a> SegmentFollower<'a> {
             "position {position} is ahead of version {version}, so it is one of another cortex, which had this key before. Begin with the oldest commit that is kept, or with the next one"
         );
         Cause::invalid(detail).on(self.key())
-    }
-}
-
-impl<R> Commits<R> {
-    pub(crate) fn only(self) -> Followed<R> {
-        Followed {
-            value: self.copied,
-            version: self.first,
-            missed: self.missed,
-        }
-    }
-
-    pub(crate) fn batch(self) -> Batch {
-        Batch {
-            count: self.count as usize,
-            version: self.first,
-            missed: self.missed,
-        }
     }
 }

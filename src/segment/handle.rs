@@ -3,11 +3,12 @@
 //! **Invariant.** A range is checked in [`Segment::check_range`] before any pointer is made of it.
 
 use super::options::SegmentOptions;
+use super::records::HOLDS_RECORDS;
 use crate::attachment::patience::Timeout;
 use crate::attachment::slots::Slots;
 use crate::attachment::Attachment;
 use crate::error::names::noted;
-use crate::error::{CortexError, CortexResult, Told};
+use crate::error::{Cause, CortexError, CortexResult, Told};
 use crate::locks::{CortexSync, SeqLock};
 use crate::protocol::interrupts::STOPPED;
 use crate::protocol::of_process::AtomicOfProcess;
@@ -81,9 +82,9 @@ impl<L: CortexSync> Segment<L> {
         &self.attachment.mapped.layout.shape.name
     }
 
-    /// Returns the size of the payload in bytes.
+    /// Returns the size of the payload in bytes; of a cortex of records, that of the longest record.
     pub fn size(&self) -> usize {
-        self.slots.size
+        self.attachment.mapped.layout.shape.size
     }
 
     /// Returns how many writes were committed since the segment was created. The count wraps after 2⁶⁴.
@@ -181,15 +182,25 @@ impl<L: CortexSync> Segment<L> {
 
     #[cold]
     fn out_of_range(&self, offset: usize, length: usize) -> CortexError {
-        let size = self.slots.size;
-        let detail = format!("{length} bytes at offset {offset} do not fit into {size} bytes");
-        CortexError::invalid(self.key(), detail)
+        out_of_range(&self.slots, offset, length).on(self.key())
     }
 
     #[cold]
     pub(super) fn poisoned(&self) -> CortexError {
         CortexError::Poisoned { key: self.key() }
     }
+}
+
+/// Returns the error for a range that is not within the value.
+#[cold]
+pub(super) fn out_of_range(slots: &Slots, offset: usize, length: usize) -> Cause {
+    let size = slots.size;
+    if size == 0 {
+        return HOLDS_RECORDS;
+    }
+    Cause::invalid(format!(
+        "{length} bytes at offset {offset} do not fit into {size} bytes"
+    ))
 }
 
 #[cold]

@@ -7,7 +7,7 @@
 //! | files | what they are for |
 //! |---|---|
 //! | `handle`, `options`, `factory` | what a segment is, what it is made with, which lock it is made with |
-//! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `follow`, `fast` | what is done with its bytes |
+//! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `follow`, `followed`, `records`, `fast` | what is done with its bytes |
 //! | `ownership`, `close` | which handle removes it, and the end of a handle |
 //! | `create`, `existing`, `memory`, `vanishing`, `attach`, `creator`, `either` | how a handle comes to be |
 //! | `find`, `presence`, `removal`, `replace` | from a key to a segment, its participants, taking it away |
@@ -24,6 +24,7 @@ mod factory;
 mod fast;
 pub(crate) mod find;
 mod follow;
+mod followed;
 mod handle;
 mod memory;
 pub(crate) mod observer;
@@ -34,6 +35,7 @@ mod payload;
 pub(crate) mod presence;
 mod read;
 mod read_guard;
+mod records;
 pub(crate) mod removal;
 pub(crate) mod replace;
 mod take;
@@ -49,7 +51,8 @@ pub(crate) use create::create;
 pub(crate) use factory::StaticLock;
 #[cfg(feature = "capi")]
 pub(crate) use factory::{check_size, LockFactory};
-pub use follow::{Batch, Followed, SegmentFollower};
+pub use follow::SegmentFollower;
+pub use followed::{Batch, Followed};
 pub use handle::Segment;
 pub use observer::SegmentObserver;
 pub use options::{HugePages, SegmentOptions};

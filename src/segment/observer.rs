@@ -6,6 +6,7 @@
 
 use super::creator::wait_for_creator;
 use super::find::{self, Arrival, Pauses};
+use super::handle::out_of_range;
 use super::memory;
 use super::options::SegmentOptions;
 use super::presence;
@@ -121,7 +122,7 @@ impl SegmentObserver {
         &self.mapped.layout.shape.name
     }
 
-    /// Returns the size of the payload in bytes.
+    /// Returns the size of the payload in bytes; of a cortex of records, that of the longest record.
     pub fn size(&self) -> usize {
         self.mapped.layout.shape.size
     }
@@ -237,10 +238,12 @@ impl SegmentObserver {
         buffer: &mut [u8],
         timeout: Option<Duration>,
     ) -> CortexResult<u64> {
-        let (length, size) = (buffer.len(), self.size());
-        if offset.checked_add(length).is_none_or(|end| end > size) {
-            let detail = format!("{length} bytes at offset {offset} do not fit into {size} bytes");
-            return Err(Cause::invalid(detail).on(self.key()));
+        let (length, slots) = (buffer.len(), &self.mapped.slots);
+        if offset
+            .checked_add(length)
+            .is_none_or(|end| end > slots.size)
+        {
+            return Err(out_of_range(slots, offset, length).on(self.key()));
         }
         // SAFETY: the range was checked, the buffer is exclusively ours.
         unsafe { self.load(offset, buffer.as_mut_ptr(), buffer.len(), timeout) }

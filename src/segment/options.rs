@@ -3,7 +3,7 @@
 use super::factory::LockFactory;
 use crate::error::Cause;
 use crate::permission::{Owner, Permission};
-use crate::protocol::format::{Layout, Shape};
+use crate::protocol::format::{Layout, Shape, RECORDS};
 use std::time::Duration;
 
 /// What to do where the system has no huge pages for a cortex: see [`SegmentOptions::huge_pages`].
@@ -44,6 +44,8 @@ pub struct SegmentOptions {
     pub(crate) huge_pages: Option<HugePages>,
     pub(crate) owner: Owner,
     pub(crate) open_or_create: bool,
+    /// Whether it is to hold records, or a value; `None` is a value when creating, and either when attaching.
+    pub(crate) records: Option<bool>,
     /// For how long attaching waits until a process has created the cortex: `Some(None)` is for ever.
     pub(crate) wait_for_creator: Option<Option<Duration>>,
 }
@@ -67,6 +69,7 @@ impl Default for SegmentOptions {
             huge_pages: None,
             owner: Owner::default(),
             open_or_create: false,
+            records: None,
             wait_for_creator: None,
         }
     }
@@ -175,6 +178,17 @@ impl SegmentOptions {
     /// [`SegmentOptions::in_place`].
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
+        self
+    }
+
+    /// Makes a cortex of records: bytes of any length up to the segment's size, each written by
+    /// [`Segment::push`](crate::Segment::push) and read with its length. It needs two slots or more. See
+    /// [`Segment::push`](crate::Segment::push) for an example.
+    ///
+    /// A process that attaches finds out by itself ([`Segment::has_records`](crate::Segment::has_records)); with this
+    /// option it refuses a cortex that holds a value (`Unsupported`).
+    pub fn records(mut self) -> Self {
+        self.records = Some(true);
         self
     }
 
@@ -291,6 +305,10 @@ impl SegmentOptions {
             lock_size: kind.shared_size(),
             lock_name: kind.name().to_owned(),
             mode: permission.mode(),
+            features: match self.records {
+                Some(true) => RECORDS,
+                _ => 0,
+            },
             name: name.unwrap_or_default().to_owned(),
         })
         .map_err(Cause::invalid)

@@ -29,8 +29,8 @@ impl<L: CortexSync> Segment<L> {
     pub(super) fn pause_for_readers(&self) {
         let line = self.slots.signal();
         let start = Instant::now();
-        let longest = pause_length(self.slots.size, line.asked());
-        let sure = usual(self.slots.size).min(SURE);
+        let longest = pause_length(self.size(), line.asked());
+        let sure = usual(self.size()).min(SURE);
         while start.elapsed() < sure || line.is_asked() && start.elapsed() < longest.min(SPIN) {
             crate::protocol::atomics::spin();
         }

@@ -39,18 +39,20 @@ impl<L: CortexSync> Segment<L> {
     /// Takes the lock for reading and shows the current bytes. See [`ReadGuard`].
     ///
     /// # Errors
-    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …); `Poisoned`.
+    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …); `Poisoned`; `Unsupported` in a cortex of
+    /// records.
     pub fn read_guard(&self) -> CortexResult<ReadGuard<'_, [u8], L>> {
         ReadGuard::begin(self, Limit::Handle)
     }
 
-    /// Refuses to show what a writer in place left half way; the lock, taken for reading, is then
+    /// Refuses to show records, and what a writer in place left half way; the lock, taken for reading, is then
     /// released.
     #[cold]
-    fn refuse_unfinished(&self) -> CortexResult<()> {
-        if self.slots.ledger().is_unfinished() {
+    fn check_special(&self) -> CortexResult<()> {
+        if self.has_records() || self.is_poisoned() {
             // SAFETY: the caller took it, and gets no guard.
             unsafe { self.lock.release(Access::Read) }?;
+            self.check_holds_value()?;
             return Err(self.poisoned());
         }
         Ok(())
@@ -61,8 +63,8 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>, limit: Limit) -> CortexResult<Self> {
         let me = segment.take_read(limit)?.me;
-        if segment.slots.count == 1 {
-            segment.refuse_unfinished()?;
+        if segment.slots.is_special {
+            segment.check_special()?;
         }
         let attachment_id = segment.attachment.id();
         thread_guards::add(attachment_id);

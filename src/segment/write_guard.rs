@@ -65,7 +65,8 @@ impl<L: CortexSync> Segment<L> {
     /// ones. See [`WriteGuard`].
     ///
     /// # Errors
-    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …); `Poisoned`.
+    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …); `Poisoned`; `Unsupported` in a cortex of
+    /// records.
     pub fn write_guard(&self) -> CortexResult<WriteGuard<'_, [u8], L>> {
         WriteGuard::begin(self, Limit::Handle, Contents::Current)
     }
@@ -90,7 +91,7 @@ impl<L: CortexSync> Segment<L> {
     /// ```
     ///
     /// # Errors
-    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …).
+    /// The errors of taking the lock (`Timeout`, `Interrupted`, `Busy`, …); `Unsupported` in a cortex of records.
     pub fn overwrite_guard(&self) -> CortexResult<WriteGuard<'_, [u8], L>> {
         WriteGuard::begin(self, Limit::Handle, Contents::Unspecified)
     }
@@ -103,6 +104,9 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         limit: Limit,
         contents: Contents,
     ) -> CortexResult<Self> {
+        if segment.slots.is_special {
+            segment.check_holds_value()?;
+        }
         segment.take_write(limit)?;
         let (is_whole, changed) = match contents {
             Contents::Current => (false, LineRange::NONE),

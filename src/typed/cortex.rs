@@ -46,11 +46,13 @@ pub struct Cortex<T, L: CortexSync = SeqLock> {
 /// the copy for any length.
 pub(super) const SMALL: usize = 64;
 
-/// Returns the options of a segment for a `T`, given those of the caller.
+/// Returns the options of a segment for a `T`, which holds no records, given those of the caller.
 pub(super) fn options_for<T>(options: &SegmentOptions) -> SegmentOptions {
-    options
+    let mut options = options
         .clone()
-        .align(u32::try_from(align_of::<T>()).unwrap_or(u32::MAX))
+        .align(u32::try_from(align_of::<T>()).unwrap_or(u32::MAX));
+    options.records = Some(false);
+    options
 }
 
 /// Creates a cortex whose first value is this one, or all zeros.

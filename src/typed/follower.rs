@@ -289,14 +289,3 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
         cause.on(self.inner.key())
     }
 }
-
-impl<T> Followed<T> {
-    /// Returns another value of the same commit.
-    fn with<V>(&self, value: V) -> Followed<V> {
-        Followed {
-            value,
-            version: self.version,
-            missed: self.missed,
-        }
-    }
-}

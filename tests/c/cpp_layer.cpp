@@ -495,6 +495,33 @@ void changes_are_waited_for()
     CHECK(refused.code() == std::errc::identifier_removed);
 }
 
+void records_have_any_length()
+{
+    auto mine = neocortex::segment::create(check_key(), 1000, neocortex::options().records().slots(8));
+    const auto theirs = neocortex::segment::attach(mine.key(), 1000, neocortex::options().read_only());
+    CHECK(mine.has_records() && theirs.has_records() && theirs.read_record().empty());
+    const std::string longest(1000, 'x');
+    mine.push("hello");
+    CHECK(mine.push_for(longest, 1h) && mine.push_for("", neocortex::timeout::never()));
+    CHECK(theirs.read_record().empty());
+    mine.push(std::string_view("a\0b", 3));
+    CHECK(theirs.read_record() == std::string("a\0b", 3));
+    std::uint64_t since = 0, missed = 9;
+    std::string record;
+    CHECK(theirs.next_record(since, record, 1h, missed) && record == "hello" && since == 1 && missed == 0);
+    CHECK(theirs.next_record(since, record, 1h, missed) && record == longest && since == 2);
+    CHECK(theirs.next_record(since, record, 1h, missed) && record.empty() && since == 3);
+    CHECK(mine.next_record(since, record, 1h, missed) && record.size() == 3 && since == 4);
+    CHECK(!mine.next_record(since, record, 1ms, missed) && since == 4);
+    thrown(neocortex::status::invalid_argument, [&] { mine.push(longest + "x"); });
+    thrown(neocortex::status::unsupported, [&] { mine.write("hello", 5); });
+    auto value = neocortex::segment::create(check_key(), 8);
+    CHECK(!value.has_records());
+    thrown(neocortex::status::unsupported, [&] { value.push("hello"); });
+    thrown(neocortex::status::unsupported, [&] { static_cast<void>(value.read_record()); });
+    thrown(neocortex::status::unsupported, [&] { value.next_record(since, record, 1h, missed); });
+}
+
 void commits_are_followed()
 {
     auto mine = neocortex::cortex<std::uint64_t>::create(check_key(), 0, neocortex::options().slots(8));
@@ -841,6 +868,7 @@ CHECK_MAIN(
     CHECK_ONCE(a_creator_that_dies_leaves_its_value_or_nothing),
     CHECK_ONCE(changes_are_waited_for),
     CHECK_ONCE(commits_are_followed),
+    CHECK_ONCE(records_have_any_length),
     CHECK_ONCE(an_interrupt_ends_the_wait),
     CHECK_ONCE(bytes_are_shared),
     CHECK_ONCE(options_are_passed_on),

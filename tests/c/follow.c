@@ -143,8 +143,108 @@ static void followers_in_other_processes(void)
     CHECK_OK(neocortex_close(segment));
 }
 
+static neocortex_segment *create_records(size_t size, uint32_t slots)
+{
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+
+    options.slots = slots;
+    options.flags = NEOCORTEX_RECORDS;
+    return check_create(size, &options);
+}
+
+static void records_have_their_own_length(void)
+{
+    neocortex_segment *segment = create_records(100, 16);
+    neocortex_segment *other = check_attach(segment);
+    char buffer[100];
+    size_t length = 77;
+    uint64_t since = 0, missed = 77;
+
+    CHECK(neocortex_has_records(segment) && neocortex_has_records(other) && neocortex_size(other) == 100);
+    CHECK(!neocortex_has_records(NULL));
+    CHECK_OK(neocortex_read_record(other, NULL, 0, &length));
+    CHECK(length == 0);
+    CHECK_OK(neocortex_push(segment, "hello", 5, NEOCORTEX_FOREVER));
+    CHECK_OK(neocortex_push(segment, NULL, 0, NEOCORTEX_TRY));
+    CHECK_OK(neocortex_push(segment, "{\"ready\": true}", 15, 1000));
+    CHECK_OK(neocortex_read_record(other, buffer, sizeof buffer, &length));
+    CHECK(length == 15 && memcmp(buffer, "{\"ready\": true}", 15) == 0);
+
+    /* Too small: it tells how much is needed, and nothing is lost. */
+    CHECK_STATUS(neocortex_read_record(other, buffer, 14, &length), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK(length == 15);
+    CHECK_STATUS(neocortex_next_record(other, &since, buffer, 4, NEOCORTEX_TRY, &length, &missed),
+                 NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK(length == 5 && since == 0 && missed == 77);
+    CHECK_OK(neocortex_next_record(other, &since, buffer, 5, NEOCORTEX_TRY, &length, &missed));
+    CHECK(length == 5 && since == 1 && missed == 0 && memcmp(buffer, "hello", 5) == 0);
+    CHECK_OK(neocortex_next_record(other, &since, NULL, 0, NEOCORTEX_FOREVER, &length, &missed));
+    CHECK(length == 0 && since == 2 && missed == 0);
+    CHECK_OK(neocortex_next_record(other, &since, buffer, sizeof buffer, 1000, &length, &missed));
+    CHECK(length == 15 && since == 3 && missed == 0);
+    CHECK_STATUS(neocortex_next_record(other, &since, buffer, sizeof buffer, 1000, &length, &missed),
+                 NEOCORTEX_ERR_TIMEOUT);
+    CHECK(length == 15 && since == 3 && missed == 0);
+    for (int i = 0; i < 40; i++) {
+        CHECK_OK(neocortex_push(segment, buffer, (size_t)i, NEOCORTEX_FOREVER));
+    }
+    CHECK_OK(neocortex_next_record(other, &since, buffer, sizeof buffer, NEOCORTEX_TRY, &length, &missed));
+    CHECK(since == 3 + 1 + missed && length == missed && missed >= 24);
+    CHECK_OK(neocortex_close(other));
+    CHECK_OK(neocortex_close(segment));
+}
+
+static void values_and_records_are_not_confused(void)
+{
+    neocortex_segment *records = create_records(8, 4), *value = create_log(4), *reader;
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+    uint64_t since = 0, missed, number = 1;
+    size_t length = 0, count;
+    const void *seen;
+    void *next;
+
+    CHECK_STATUS(neocortex_write(records, &number, 8), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_read(records, &number, 8), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_write_begin(records, &next), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_overwrite_begin(records, NEOCORTEX_TRY, &next), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_read_begin(records, &seen), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_OK(neocortex_push(records, "x", 1, NEOCORTEX_TRY));
+    CHECK_STATUS(neocortex_follow(records, &since, &number, 8, NEOCORTEX_TRY, &count, &missed),
+                 NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_push(records, "123456789", 9, NEOCORTEX_TRY), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_push(records, NULL, 1, NEOCORTEX_TRY), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_push(NULL, "x", 1, NEOCORTEX_TRY), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_push(value, "x", 1, NEOCORTEX_TRY), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_read_record(value, &number, 8, &length), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_next_record(value, &since, &number, 8, NEOCORTEX_TRY, &length, &missed),
+                 NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_STATUS(neocortex_read_record(records, NULL, 8, &length), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_read_record(records, &number, 8, NULL), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_next_record(records, NULL, &number, 8, NEOCORTEX_TRY, &length, &missed),
+                 NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_next_record(records, &since, &number, 8, NEOCORTEX_TRY, NULL, &missed),
+                 NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_next_record(records, &since, &number, 8, NEOCORTEX_TRY, &length, NULL),
+                 NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK(length == 0 && since == 0 && neocortex_commit_count(records) == 1 && neocortex_commit_count(value) == 0);
+
+    options.flags = NEOCORTEX_READ_ONLY;
+    reader = neocortex_attach_with(neocortex_key(records), 8, &options);
+    CHECK(reader != NULL && neocortex_has_records(reader));
+    CHECK_OK(neocortex_read_record(reader, &number, 8, &length));
+    CHECK(length == 1 && *(char *)&number == 'x');
+    CHECK_STATUS(neocortex_push(reader, "x", 1, NEOCORTEX_TRY), NEOCORTEX_ERR_READ_ONLY);
+    CHECK_OK(neocortex_next_record(reader, &since, &number, 8, NEOCORTEX_TRY, &length, &missed));
+    CHECK(length == 1 && since == 1 && missed == 0);
+    CHECK_OK(neocortex_close(reader));
+    CHECK_OK(neocortex_close(value));
+    CHECK_OK(neocortex_close(records));
+}
+
 CHECK_MAIN(
     CHECK_ONCE(commits_come_once_and_in_order),
     CHECK_ONCE(what_was_overwritten_is_counted),
     CHECK_ONCE(what_is_not_valid_is_refused),
+    CHECK_ONCE(records_have_their_own_length),
+    CHECK_ONCE(values_and_records_are_not_confused),
     CHECK_ONCE(followers_in_other_processes))

@@ -99,6 +99,56 @@ fn follow_prints_json_and_text_that_steers_no_terminal() {
     assert_eq!(object["value_strings"][0], numbers[0].to_string());
 }
 
+/// `hello` is five bytes for whoever reads it next.
+#[test]
+fn records_are_written_and_read_with_their_length() {
+    let kernel = Kernel::new();
+    let key = kernel.key();
+    let text = key.to_string();
+    succeeds(&["create", &text, "4k", "--records", "--slots", "8"]);
+    succeeds(&["write", &text, "--as", "utf8", "hello"]);
+    let segment: neocortex::Segment = neocortex::Segment::attach(key, 4_096).unwrap();
+    let mut record = Vec::new();
+    segment.read_record(&mut record).unwrap();
+    assert_eq!(record, b"hello");
+    segment.push(b"{\"ready\":true}").unwrap();
+    assert_eq!(succeeds(&["read", &text]), "{\"ready\":true}");
+    assert_eq!(
+        succeeds(&["read", &text, "--as", "utf8", "--offset", "2", "--length", "5"]),
+        "ready\n"
+    );
+    assert!(fails(2, &["read", &text, "--offset", "15"]).contains("beyond its 14 bytes"));
+    let lines = words(&["follow", &text, "--as", "utf8", "--count", "2"]);
+    let expected = [
+        vec!["COMMIT", "MISSED", "LENGTH", "VALUE"],
+        vec!["1", "0", "5", "hello"],
+        vec!["2", "0", "14", "{\"ready\":true}"],
+    ];
+    assert_eq!(lines, expected);
+    let line = succeeds(&["follow", &text, "--as", "u32", "--json", "--count", "1"]);
+    let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(object["length"], 5);
+    let sheet = succeeds(&["inspect", &text, "--as", "utf8"]);
+    assert!(sheet.contains("records of up to 4096 bytes"), "{sheet}");
+    assert!(sheet.contains("newest record 14 bytes"), "{sheet}");
+    assert!(sheet.ends_with("{\"ready\":true}\n"), "{sheet}");
+    let object: serde_json::Value =
+        serde_json::from_str(&succeeds(&["inspect", &text, "--json"])).expect("JSON");
+    assert_eq!(
+        (&object["records"], &object["record_length"]),
+        (&true.into(), &14.into())
+    );
+    for option in ["--offset=1", "--fill", "--exact"] {
+        let refused = fails(2, &["write", &text, option, "--as", "utf8", "no"]);
+        assert!(refused.contains("written whole"), "{refused}");
+    }
+    assert_eq!(segment.version(), 2);
+    let another = kernel.key().to_string();
+    fails(2, &["create", &another, "8", "--records", "--in-place"]);
+    drop(segment);
+    succeeds(&["remove", &text]);
+}
+
 /// While it runs: no commit is missing and none is twice, until the cortex is removed.
 #[test]
 fn follow_goes_on_until_the_cortex_is_removed_or_a_signal_comes() {

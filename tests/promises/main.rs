@@ -15,6 +15,7 @@ mod lifecycle;
 mod names;
 mod overwrite;
 mod partial;
+mod records;
 mod states;
 mod torn;
 mod typed;

@@ -26,6 +26,9 @@ pub fn create(arguments: &Create) -> Outcome {
     if arguments.in_place {
         options = options.in_place();
     }
+    if arguments.records {
+        options = options.records();
+    }
     if arguments.replace_stale {
         options = options.replace_stale();
     }
@@ -170,7 +173,12 @@ pub fn read(arguments: &Read) -> Outcome {
         }
         result => result?,
     };
-    let (offset, size) = (arguments.offset, observer.size());
+    let record = match observer.has_records() {
+        true => Some(newest_record(&observer, arguments.timeout)?),
+        false => None,
+    };
+    let size = record.as_ref().map_or(observer.size(), Vec::len);
+    let offset = arguments.offset;
     let Some(rest) = size.checked_sub(offset) else {
         return plain(
             USAGE,
@@ -194,9 +202,15 @@ pub fn read(arguments: &Read) -> Outcome {
             format!("key {key}: {length} bytes are not a whole number of values of {width} bytes: say which with --offset and --length"),
         );
     }
-    let mut bytes = room(key, length)?;
-    bytes.resize(length, 0);
-    read_unless_poisoned(&observer, offset, &mut bytes, arguments.timeout)?;
+    let bytes = match record {
+        Some(record) => record[offset..offset + length].to_vec(),
+        None => {
+            let mut bytes = room(key, length)?;
+            bytes.resize(length, 0);
+            read_unless_poisoned(&observer, offset, &mut bytes, arguments.timeout)?;
+            bytes
+        }
+    };
     let mut out = output::lock();
     match arguments.kind {
         None if out.is_terminal() => {
@@ -212,6 +226,14 @@ pub fn read(arguments: &Read) -> Outcome {
         Some(kind) => writeln!(out, "{}", value::line(kind, &bytes))?,
     }
     Ok(out.flush()?)
+}
+
+/// Returns the newest record of a cortex of records.
+pub fn newest_record(observer: &SegmentObserver, timeout: Duration) -> CortexResult<Vec<u8>> {
+    let mut record = Vec::new();
+    observer.set_timeout(Some(timeout));
+    observer.read_record(&mut record)?;
+    Ok(record)
 }
 
 /// How long a read waits before it looks whether a writer has left the value unfinished for good.
@@ -243,6 +265,12 @@ fn read_unless_poisoned(
 pub fn write(arguments: &Write) -> Outcome {
     let (key, offset) = (&arguments.target.key, arguments.offset);
     let info = inspect::segment(key)?;
+    if info.has_records && (offset > 0 || arguments.fill || arguments.exact) {
+        return plain(
+            USAGE,
+            format!("key {key}: it holds records, each of which is written whole: leave out --offset, --fill and --exact"),
+        );
+    }
     let Some(rest) = info.size.checked_sub(offset) else {
         return plain(
             USAGE,
@@ -328,6 +356,7 @@ fn with_lock(key: &Key, lock: &str, timeout: Duration, task: Task) -> Outcome {
 fn perform<L: CortexSync>(options: &SegmentOptions, key: &Key, task: Task) -> CortexResult<()> {
     let segment: Segment<L> = options.attach(key, 0)?;
     match task {
+        Task::Write(_, record) if segment.has_records() => segment.push(record)?,
         Task::Write(offset, bytes) => segment.write_at(offset, bytes)?,
         Task::Heal => segment.clear_poison()?,
     }

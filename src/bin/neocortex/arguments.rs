@@ -60,7 +60,7 @@ pub enum Command {
     /// The value of each commit, in order, and how many were missed
     ///
     /// One line for each: the commit's number, how many commits before it were overwritten before they could be read, and
-    /// the value. A cortex keeps as many commits as it has slots (`create --slots`). Nothing is stored in it, so no
+    /// the value; of a cortex of records (`create --records`), its length before it. A cortex keeps as many commits as it has slots (`create --slots`). Nothing is stored in it, so no
     /// writer waits. Ends as `watch` does.
     Follow(Follow),
     /// A table on the whole screen, kept up to date: q quits, r sorts by rate, k by key, arrows and pages scroll
@@ -73,8 +73,9 @@ pub enum Command {
     Read(Read),
     /// Replace the value or a part of it, as one commit: from the arguments, or raw bytes from standard input
     ///
-    /// Fewer bytes than the value has replace its beginning, or what begins at --offset; the rest stays as it was. An empty
-    /// standard input is refused (status 2): the command before it in a pipe has failed, most likely.
+    /// Fewer bytes than the value has replace its beginning, or what begins at --offset; the rest stays as it was. In a
+    /// cortex of records (`create --records`) they are the next record, which has that length. An empty standard input is
+    /// refused (status 2): the command before it in a pipe has failed, most likely.
     Write(Write),
     /// Declare an unfinished write in place finished: the bytes stay as they are
     Heal(Heal),
@@ -213,6 +214,9 @@ pub struct Create {
     /// One payload slot, edited in place
     #[arg(long)]
     pub in_place: bool,
+    /// Records of any length up to SIZE, each written whole and read with its length
+    #[arg(long, conflicts_with = "in_place")]
+    pub records: bool,
     /// Take the place of a stale cortex that has the key
     #[arg(long)]
     pub replace_stale: bool,

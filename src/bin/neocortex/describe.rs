@@ -185,7 +185,7 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         })
     });
     let created = info.created.duration_since(SystemTime::UNIX_EPOCH);
-    json!({
+    let mut object = json!({
         "key": info.key,
         // An empty name means that it has none.
         "name": Some(&info.name).filter(|name| !name.is_empty()),
@@ -234,5 +234,7 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         "persistent": info.is_persistent,
         "semaphores_gone": info.has_lost_semaphores,
         "stale": is_stale(info),
-    })
+    });
+    object["records"] = json!(info.has_records);
+    object
 }

@@ -23,6 +23,7 @@ struct Following<'a> {
     id: i32,
     position: u64,
     lines: u64,
+    has_records: bool,
     value: Vec<u8>,
 }
 
@@ -31,8 +32,8 @@ pub fn run(arguments: &Follow) -> Outcome {
     let key = &arguments.target.key;
     let info = inspect::segment(key)?;
     let observer = SegmentObserver::attach(info.key, info.size)?;
-    let size = observer.size();
-    if size % value::width(arguments.kind) != 0 {
+    let (size, has_records) = (observer.size(), observer.has_records());
+    if !has_records && size % value::width(arguments.kind) != 0 {
         let width = value::width(arguments.kind);
         return plain(
             USAGE,
@@ -42,7 +43,9 @@ pub fn run(arguments: &Follow) -> Outcome {
         );
     }
     let mut buffer = room(key, size)?;
-    buffer.resize(size, 0);
+    if !has_records {
+        buffer.resize(size, 0);
+    }
     let version = observer.version();
     let position = match arguments.from {
         Start::After(position) if position > version => {
@@ -61,6 +64,7 @@ pub fn run(arguments: &Follow) -> Outcome {
         id: info.id,
         position,
         lines: 0,
+        has_records,
         value: buffer,
     };
     following.head()?;
@@ -93,7 +97,11 @@ impl Following<'_> {
         let key = &self.arguments.target.key;
         let mut follower = observer.follow(self.position);
         while !self.is_over() {
-            match follower.next(&mut self.value, Some(SLICE)) {
+            let next = match self.has_records {
+                true => follower.next_record(&mut self.value, Some(SLICE)),
+                false => follower.next(&mut self.value, Some(SLICE)),
+            };
+            match next {
                 Ok(found) => {
                     self.position = found.version;
                     self.print(found)?;
@@ -113,7 +121,11 @@ impl Following<'_> {
     fn head(&self) -> Outcome {
         if !self.arguments.json {
             let mut out = output::lock();
-            writeln!(out, "{:>12}  {:>9}  VALUE", "COMMIT", "MISSED")?;
+            let length = match self.has_records {
+                true => format!("{:>9}  ", "LENGTH"),
+                false => String::new(),
+            };
+            writeln!(out, "{:>12}  {:>9}  {length}VALUE", "COMMIT", "MISSED")?;
             out.flush()?;
         }
         Ok(())
@@ -127,6 +139,7 @@ impl Following<'_> {
                 "commit": version,
                 "commit_string": version.to_string(),
                 "missed": missed,
+                "length": self.value.len(),
                 "value": value::as_json(kind, &self.value),
                 "value_strings": value::as_strings(kind, &self.value),
             });
@@ -137,7 +150,11 @@ impl Following<'_> {
             if kind == Kind::Utf8 {
                 shown = harmless(&shown);
             }
-            writeln!(out, "{version:>12}  {missed:>9}  {shown}")?;
+            let length = match self.has_records {
+                true => format!("{:>9}  ", self.value.len()),
+                false => String::new(),
+            };
+            writeln!(out, "{version:>12}  {missed:>9}  {length}{shown}")?;
         }
         out.flush()?;
         self.lines += 1;

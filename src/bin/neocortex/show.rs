@@ -1,5 +1,6 @@
 //! `inspect`: all that can be known of one cortex from outside, and its value.
 
+use crate::access::newest_record;
 use crate::arguments::{Inspect, LOCKS};
 use crate::describe::{
     age, as_json, brief, condition, count, harmless, is_kept, is_poisoned, is_stale, layout, life,
@@ -32,8 +33,13 @@ pub fn run(arguments: &Inspect) -> Outcome {
             ),
         );
     }
-    let length = arguments.length.min(info.size - arguments.offset);
-    let bytes = bytes(&info, arguments.offset, length);
+    let shown = shown(&info, arguments.offset, arguments.length);
+    let (bytes, size) = match shown {
+        Ok((bytes, size)) => (Ok(bytes), size),
+        Err(error) => (Err(error), info.size),
+    };
+    let most = arguments.length.min(info.size - arguments.offset);
+    let length = bytes.as_ref().map_or(most, Vec::len);
     let mut out = output::lock();
     if arguments.json {
         let mut object = as_json(&info);
@@ -48,6 +54,10 @@ pub fn run(arguments: &Inspect) -> Outcome {
         };
         object["value_offset"] = json!(arguments.offset);
         object["value_length"] = json!(length);
+        object["record_length"] = match info.has_records && bytes.is_ok() {
+            true => json!(size),
+            false => Value::Null,
+        };
         object["value_error"] = json!(bytes.err().as_ref().map(in_our_words));
         writeln!(out, "{}", one_line(&object))?;
         return Ok(());
@@ -55,13 +65,16 @@ pub fn run(arguments: &Inspect) -> Outcome {
     for (name, words) in sheet(&info, &people) {
         writeln!(out, "{name:<14}{words}")?;
     }
+    if info.has_records && bytes.is_ok() {
+        writeln!(out, "{:<14}{size} bytes", "newest record")?;
+    }
     writeln!(out)?;
     match bytes {
         Ok(bytes) => {
             for line in value::lines(arguments.kind, &bytes, arguments.offset) {
                 writeln!(out, "{line}")?;
             }
-            let unshown = info.size - arguments.offset - bytes.len();
+            let unshown = size.saturating_sub(arguments.offset + bytes.len());
             if unshown > 0 {
                 writeln!(out, "({unshown} more bytes: --length, --offset)")?;
             }
@@ -71,14 +84,20 @@ pub fn run(arguments: &Inspect) -> Outcome {
     Ok(out.flush()?)
 }
 
-/// Returns the bytes of the value, all from one commit.
-fn bytes(info: &SegmentInfo, offset: usize, length: usize) -> CortexResult<Vec<u8>> {
+/// Returns up to so many bytes of the value or of the newest record, all from one commit, and how many there are.
+fn shown(info: &SegmentInfo, offset: usize, most: usize) -> CortexResult<(Vec<u8>, usize)> {
     if matches!(info.state, SegmentState::Initialising) {
         let key = info.key;
         return Err(neocortex::CortexError::NotReady { key, waited_ms: 0 });
     }
     let observer = SegmentObserver::attach(info.key, info.size)?;
+    if observer.has_records() {
+        let record = newest_record(&observer, PATIENCE)?;
+        let rest = record.get(offset..).unwrap_or_default();
+        return Ok((rest[..most.min(rest.len())].to_vec(), record.len()));
+    }
     observer.set_timeout(Some(PATIENCE));
+    let length = most.min(info.size - offset);
     let mut bytes = Vec::new();
     if bytes.try_reserve_exact(length).is_err() {
         let (key, detail) = (info.key, format!("no memory for {length} bytes"));
@@ -89,7 +108,7 @@ fn bytes(info: &SegmentInfo, offset: usize, length: usize) -> CortexResult<Vec<u
         Err(neocortex::CortexError::Timeout { key, .. }) if is_poisoned(info) => {
             Err(neocortex::CortexError::Poisoned { key })
         }
-        result => result.map(|()| bytes),
+        result => result.map(|()| (bytes, info.size)),
     }
 }
 
@@ -130,8 +149,14 @@ fn sheet(info: &SegmentInfo, people: &People) -> Vec<(&'static str, String)> {
         (
             "value",
             format!(
-                "{} bytes, alignment {}, schema {:#x}",
-                info.size, info.align, info.schema
+                "{}{} bytes, alignment {}, schema {:#x}",
+                match info.has_records {
+                    true => "records of up to ",
+                    false => "",
+                },
+                info.size,
+                info.align,
+                info.schema
             ),
         ),
         (

@@ -7,7 +7,7 @@
 //! and have no such load.
 
 use super::fields::{header, Field, Field64, Stored};
-use super::layout::{Layout, Shape, HEADER_SIZE};
+use super::layout::{Layout, Shape, HEADER_SIZE, RECORDS};
 use super::state;
 use crate::error::Cause;
 use crate::protocol::atomics::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_b
 pub(crate) const VERSION: u32 = 1;
 /// The bits of `features` that this library knows: additions within version 1 that a library which does not know them
 /// must not touch.
-const KNOWN_FEATURES: u32 = 0;
+const KNOWN_FEATURES: u32 = RECORDS;
 
 header! {
     /// The first bytes of a segment. The texts are those of `docs/segment.md`; a new field goes to the end, and into
@@ -33,7 +33,7 @@ header! {
         pub(crate) state: AtomicU32, later;
         /// bytes in the segment
         total_size: Field64, follows { |layout| layout.total_size as u64 };
-        /// bytes in the value
+        /// bytes in the value, or in the longest record
         payload_size: Field64, chosen { size };
         /// the user's number; 0 is none
         schema: Field64, chosen { schema };
@@ -41,7 +41,7 @@ header! {
         payload_align: AtomicU32, chosen { align };
         /// 1 is the in-place layout; else 2 to 65536
         slots: AtomicU32, chosen { slots };
-        /// payload size rounded up to the alignment, at least 64
+        /// payload size, for records 8 more, rounded up to the alignment, at least 64
         slot_stride: Field64, follows { |layout| layout.slot_stride as u64 };
         /// where payload slot 0 is
         slots_offset: Field64, follows { |layout| layout.slots_offset as u64 };
@@ -65,9 +65,10 @@ header! {
         created: Field64, written { seconds_since_1970() };
         /// UTF-8, ended by a 0
         lock_name: [AtomicU32; 16], chosen { lock_name };
-        /// one bit for each addition to version 1 that a program must know of; none so far.
+        /// one bit for each addition to version 1 that a program must know of: 1 records (a slot begins with the
+        /// length of the record in it, 8 bytes).
         /// Where one is set that it does not know, an attacher refuses the segment (`Format`)
-        features: AtomicU32, written { KNOWN_FEATURES };
+        features: AtomicU32, chosen { features };
         /// the participant id of the handle that removes the segment when it is closed; 0 is none, and the segment
         /// stays. An id is (slot + 1: 13 bits, generation: 18 bits, a 0); bit 0 is set when that handle has begun to
         /// remove it

@@ -19,9 +19,15 @@ pub(crate) const ALIGN_LIMIT: u32 = 4096;
 /// The most bytes a lock may keep in the segment.
 pub(crate) const LOCK_SIZE_LIMIT: usize = 1 << 20;
 
+/// The bit of `features` for records of any length: each slot begins with the length of the record in it.
+pub(crate) const RECORDS: u32 = 1;
+/// The bytes in which a slot says how long its record is.
+pub(crate) const RECORD_HEAD: usize = size_of::<u64>();
+
 /// Everything about a segment that is free to choose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
+    /// The bytes of the value, or of the longest record.
     pub(crate) size: usize,
     pub(crate) align: u32,
     /// 1 is the in-place layout.
@@ -31,8 +37,25 @@ pub(crate) struct Shape {
     pub(crate) lock_size: usize,
     pub(crate) lock_name: String,
     pub(crate) mode: u32,
+    /// The additions to version 1 that it has, a bit for each.
+    pub(crate) features: u32,
     /// The segment's own name, which is one by [`crate::protocol::name`]; empty where it was made by number alone.
     pub(crate) name: String,
+}
+
+impl Shape {
+    /// Returns whether the slots hold records of any length.
+    pub(crate) fn has_records(&self) -> bool {
+        self.features & RECORDS != 0
+    }
+
+    /// Returns how many bytes are in a slot before the payload.
+    fn head(&self) -> usize {
+        match self.has_records() {
+            true => RECORD_HEAD,
+            false => 0,
+        }
+    }
 }
 
 /// A shape and all that follows from it; the validated, private copy of a header.
@@ -67,6 +90,9 @@ impl Layout {
                 "{} slots were asked for, and 2 to {SLOT_LIMIT} are possible",
                 shape.slots
             ));
+        }
+        if shape.slots == 1 && shape.features != 0 {
+            return Err("a cortex of `records` has 2 slots or more, and is not `in_place`".into());
         }
         if !(1..=PARTICIPANT_LIMIT).contains(&shape.participants) {
             let count = shape.participants;
@@ -103,7 +129,7 @@ impl Layout {
         let participants_offset = LOCK_OFFSET.checked_add(round_up(shape.lock_size, LINE)?)?;
         let lines = (shape.participants as usize).checked_mul(LINE)?;
         let slots_offset = round_up(participants_offset.checked_add(lines)?, align)?;
-        let slot_stride = round_up(shape.size, align)?;
+        let slot_stride = round_up(shape.size.checked_add(shape.head())?, align)?;
         let payload = slot_stride.checked_mul(shape.slots as usize)?;
         let total_size = slots_offset.checked_add(payload)?;
         // Offsets within a mapping must fit an isize (the rule of pointer arithmetic).

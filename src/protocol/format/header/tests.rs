@@ -202,7 +202,7 @@ fn a_header_that_contradicts_itself_is_refused() {
     for size in [layout.total_size - 1, layout.total_size + 1] {
         assert!(matches!(header.read(size), Err(Cause::Corrupt(_))));
     }
-    for bit in 0..32 {
+    for bit in (0..32).filter(|bit| 1 << bit & KNOWN_FEATURES == 0) {
         header.features.store(1 << bit, Ordering::Relaxed);
         let other = header.read(layout.total_size).unwrap_err();
         let Cause::Format {
@@ -223,6 +223,50 @@ fn a_header_that_contradicts_itself_is_refused() {
             ..
         })
     ));
+}
+
+/// A slot of a record has eight bytes more, and the in-place layout has no records, whatever a header says.
+#[test]
+fn a_header_says_whether_there_are_records() {
+    for (size, stride) in [(1, 64), (56, 64), (57, 128), (1000, 1024), (1016, 1024)] {
+        let features = RECORDS;
+        let layout = Layout::new(Shape {
+            size,
+            features,
+            ..shape()
+        })
+        .unwrap();
+        assert_eq!(
+            (layout.slot_stride, layout.shape.has_records()),
+            (stride, true)
+        );
+        let header = Header::new();
+        header.write(&layout, 1);
+        assert_eq!(header.read(layout.total_size).unwrap(), layout);
+        header.features.store(0, Ordering::Relaxed);
+        let is_another = Layout::new(Shape { size, ..shape() }).unwrap().slot_stride != stride;
+        let read = header.read(layout.total_size);
+        assert_eq!(
+            matches!(read, Err(Cause::Corrupt(_))),
+            is_another,
+            "{size}: {read:?}"
+        );
+        header.features.store(RECORDS, Ordering::Relaxed);
+        header.slots.store(1, Ordering::Relaxed);
+        assert!(matches!(
+            header.read(layout.total_size),
+            Err(Cause::Corrupt(_))
+        ));
+    }
+    for size in [usize::MAX, usize::MAX - 7, isize::MAX as usize] {
+        let features = RECORDS;
+        assert!(Layout::new(Shape {
+            size,
+            features,
+            ..shape()
+        })
+        .is_err());
+    }
 }
 
 /// A process that may write to the segment can put anything there; no user is shown it.
