@@ -52,6 +52,7 @@ fn segment(state: u32) -> Header {
         lock_size: 4,
         lock_name: "seqlock".into(),
         mode: 0o600,
+        features: 0,
         name: String::new(),
     };
     let header = Header::new();

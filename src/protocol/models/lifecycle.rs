@@ -43,7 +43,7 @@ fn layout() -> Layout {
         lock_size: 4,
         lock_name: "seqlock".into(),
         mode: 0o600,
-        name: String::new(),
+        ..Shape::default()
     };
     Layout::new(shape).expect("a layout")
 }

@@ -50,6 +50,7 @@ fn shape() -> Shape {
         lock_size: 8,
         lock_name: "a lock".into(),
         mode: 0o640,
+        features: 0,
         name: "arm/pose".into(),
     }
 }
