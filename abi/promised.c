@@ -159,8 +159,7 @@ FUNCTION(neocortex_kept_since, uint64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_has_records, bool (*)(const neocortex_segment *));
 FUNCTION(neocortex_push, int32_t (*)(neocortex_segment *, const void *, size_t, int64_t));
 FUNCTION(neocortex_read_record, int32_t (*)(neocortex_segment *, void *, size_t, size_t *));
-FUNCTION(neocortex_next_record,
-         int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
+FUNCTION(neocortex_next_record, int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
 FUNCTION(neocortex_timeout, int64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_interrupt, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_stop_waits, int32_t (*)(neocortex_segment *));

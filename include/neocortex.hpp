@@ -117,6 +117,8 @@
 #undef converts_to_anything
 #pragma push_macro("copied")
 #undef copied
+#pragma push_macro("copy")
+#undef copy
 #pragma push_macro("copy_begins")
 #undef copy_begins
 #pragma push_macro("cortex")
@@ -2340,6 +2342,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("converts_to_a_union")
 #pragma pop_macro("converts_to_anything")
 #pragma pop_macro("copied")
+#pragma pop_macro("copy")
 #pragma pop_macro("copy_begins")
 #pragma pop_macro("cortex")
 #pragma pop_macro("count")

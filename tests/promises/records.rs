@@ -290,7 +290,8 @@ fn lengths_that_flip_lead_nowhere() {
                 forged.put(at, &length.to_ne_bytes());
             }
         });
-        for _ in 0..20_000 {
+        while whole.min(spoilt) < 100 {
+            std::thread::yield_now();
             let mut found = Vec::new();
             let since = segment.version() - 1;
             for result in [
@@ -308,13 +309,9 @@ fn lengths_that_flip_lead_nowhere() {
                 }
                 assert!(found.len() <= 5_000 && found.capacity() <= 10_000);
             }
-            if whole.min(spoilt) > 100 {
-                break;
-            }
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert!(whole > 100 && spoilt > 100, "{whole} and {spoilt}");
 }
 
 /// A record that says itself whether it is whole: its length, then bytes that follow from both.
