@@ -6,9 +6,9 @@
 //! **A process that waits for a creator or a remover is not attached while it sleeps**, and looks again by key. So it
 //! finds a successor, and no waiting process is taken for one that uses the segment.
 
+use super::contents::check_contents;
 use super::options::SegmentOptions;
 use super::presence::{creator, observe, reopen_if_abandoned};
-use super::records::{HOLDS_A_VALUE, HOLDS_RECORDS};
 use crate::attachment::mapped_segment::header;
 use crate::error::{Attempt, Cause, ATTACHING};
 use crate::key::Wanted;
@@ -302,17 +302,6 @@ pub(crate) fn check_shape(
         return differs("alignment", options.align.into(), shape.align.into());
     }
     check_contents(options, shape.has_records())
-}
-
-/// Refuses a segment that holds records where a value is expected, and the other way round.
-fn check_contents(options: &SegmentOptions, has_records: bool) -> Result<(), Cause> {
-    // A caller that would create a value expects one.
-    let is_creating = options.open_or_create || options.force_ownership;
-    match options.records.or(is_creating.then_some(false)) {
-        Some(false) if has_records => Err(HOLDS_RECORDS),
-        Some(true) if !has_records => Err(HOLDS_A_VALUE),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(all(test, not(loom)))]

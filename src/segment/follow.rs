@@ -5,10 +5,10 @@
 //! follower does that is overtaken again and again: through a [`Segment`] the same as a read, which asks publishers to
 //! pause and tries the lock; through a [`SegmentObserver`], which can do neither, it tries again until its time is over.
 
+use super::contents::{out_of_range, HOLDS_RECORDS};
 use super::followed::{Batch, Followed};
-use super::handle::{out_of_range, Segment};
+use super::handle::Segment;
 use super::observer::SegmentObserver;
-use super::records::HOLDS_RECORDS;
 use crate::attachment::patience::Wait;
 use crate::attachment::slots::Slots;
 use crate::copy;

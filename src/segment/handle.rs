@@ -2,13 +2,13 @@
 //!
 //! **Invariant.** A range is checked in [`Segment::check_range`] before any pointer is made of it.
 
+use super::contents::out_of_range;
 use super::options::SegmentOptions;
-use super::records::HOLDS_RECORDS;
 use crate::attachment::patience::Timeout;
 use crate::attachment::slots::Slots;
 use crate::attachment::Attachment;
 use crate::error::names::noted;
-use crate::error::{Cause, CortexError, CortexResult, Told};
+use crate::error::{CortexError, CortexResult, Told};
 use crate::locks::{CortexSync, SeqLock};
 use crate::protocol::interrupts::STOPPED;
 use crate::protocol::of_process::AtomicOfProcess;
@@ -189,18 +189,6 @@ impl<L: CortexSync> Segment<L> {
     pub(super) fn poisoned(&self) -> CortexError {
         CortexError::Poisoned { key: self.key() }
     }
-}
-
-/// Returns the error for a range that is not within the value.
-#[cold]
-pub(super) fn out_of_range(slots: &Slots, offset: usize, length: usize) -> Cause {
-    let size = slots.size;
-    if size == 0 {
-        return HOLDS_RECORDS;
-    }
-    Cause::invalid(format!(
-        "{length} bytes at offset {offset} do not fit into {size} bytes"
-    ))
 }
 
 #[cold]

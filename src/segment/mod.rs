@@ -6,7 +6,7 @@
 //!
 //! | files | what they are for |
 //! |---|---|
-//! | `handle`, `options`, `factory` | what a segment is, what it is made with, which lock it is made with |
+//! | `handle`, `options`, `factory`, `contents` | what a segment is, what it is made with, which lock it is made with |
 //! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `follow`, `followed`, `records`, `fast` | what is done with its bytes |
 //! | `ownership`, `close` | which handle removes it, and the end of a handle |
 //! | `create`, `existing`, `memory`, `vanishing`, `attach`, `creator`, `either` | how a handle comes to be |
@@ -15,6 +15,7 @@
 
 mod attach;
 mod close;
+mod contents;
 mod create;
 mod creator;
 mod either;

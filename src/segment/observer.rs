@@ -4,9 +4,9 @@
 //! a writer to pause nor sleep on a word. It validates each copy by the commit counters, which every writer keeps
 //! whatever its lock, and looks again at growing, bounded intervals.
 
+use super::contents::out_of_range;
 use super::creator::wait_for_creator;
 use super::find::{self, Arrival, Pauses};
-use super::handle::out_of_range;
 use super::memory;
 use super::options::SegmentOptions;
 use super::presence;

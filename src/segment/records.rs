@@ -12,6 +12,7 @@
 //! again. Room for the whole record is then made, where there is memory for it, and the record is read again. So a
 //! peer that changes lengths all the time makes a reader allocate no more than the segment itself has.
 
+use super::contents::{HOLDS_A_VALUE, HOLDS_RECORDS};
 use super::follow::SegmentFollower;
 use super::followed::Followed;
 use super::handle::Segment;
@@ -25,16 +26,6 @@ use crate::protocol::commit::LineRange;
 use crate::protocol::format::RECORD_HEAD;
 use crate::sys::memory;
 use std::time::Duration;
-
-/// The error of a call that is about a value, in a cortex of records.
-pub(super) const HOLDS_RECORDS: Cause = Cause::Unsupported(
-    "it holds records of any length, and no value of one size: `push` writes a record, and `read_record` reads the newest",
-);
-
-/// The error of a call that is about records, in a cortex that holds a value.
-pub(super) const HOLDS_A_VALUE: Cause = Cause::Unsupported(
-    "it holds a value of one size, and no records: `write` replaces the value. Records are for a cortex that was created with `records`",
-);
 
 /// Writes a record to a slot.
 ///
