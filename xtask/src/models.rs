@@ -8,7 +8,7 @@
 //! The program is built from a copy of the source, with the dependencies that the models need and no others.
 //! `NEOCORTEX_LONG=1` takes the models further (more preemptions).
 
-use crate::rules::{exemption, Weakening, EXEMPT, MODELS};
+use crate::rules::{exemption, Weakening, EXEMPT, MODELS, OF_DEATHS};
 use crate::weaken::weaken;
 use crate::{proof, root, Result};
 use std::path::{Path, PathBuf};
@@ -162,8 +162,12 @@ impl Program {
             .iter()
             .find(|(file, _)| weakening.file == *file)
             .map_or(&[][..], |(_, models)| models);
+        let is_of_deaths = OF_DEATHS.contains(&weakening.what.as_str());
         for model in models {
             let subject = model.split("models::").last().unwrap_or(model);
+            if is_of_deaths && !subject.starts_with("follow::deaths::") {
+                continue;
+            }
             let subject = subject.split("::").next().unwrap_or(subject);
             if tries.contains(&subject) && !self.run(model, number)?.is_passed {
                 return Ok(Some(

@@ -92,6 +92,66 @@ pub const RULES: &[Rule] = &[
         to: "begun.wrapping_sub(commit) < u64::from(self.slots) + u64::from(WEAK)",
     },
     Rule {
+        what: "a writer's successor that relies on the dead one's fence",
+        file: "protocol/commit.rs",
+        from: "fence(Ordering::Release); next }",
+        to: "if !WEAK || next.is_clean { fence(Ordering::Release); } next }",
+    },
+    Rule {
+        what: "a successor that makes the commit after the one which a dead writer has begun",
+        file: "protocol/commit.rs",
+        from: "let begun = self.begun.load(Ordering::Relaxed); Begun { commit: committed",
+        to: "let begun = self.begun.load(Ordering::Relaxed); Begun { commit: (if WEAK { begun } else { committed })",
+    },
+    Rule {
+        what: "a successor that makes the dead writer's last commit once more",
+        file: "protocol/commit.rs",
+        from: ".wrapping_add(1), is_clean: begun",
+        to: ".wrapping_add(u64::from(!WEAK || begun == committed)), is_clean: begun",
+    },
+    Rule {
+        what: "a slot taken for kept that a dead writer has begun to overwrite",
+        file: "protocol/commit.rs",
+        from: ".saturating_sub(is_next_begun.into())",
+        to: ".saturating_sub((!WEAK && is_next_begun).into())",
+    },
+    Rule {
+        what: "a follower that does not look whether its slot is being overwritten",
+        file: "protocol/follow.rs",
+        from: "if !ledger.still_holds(first) {",
+        to: "if !WEAK && !ledger.still_holds(first) {",
+    },
+    Rule {
+        what: "a batch judged by its newest commit",
+        file: "protocol/follow.rs",
+        from: "ledger.still_holds(first)",
+        to: "ledger.still_holds(if WEAK { first.wrapping_add(count - 1) } else { first })",
+    },
+    Rule {
+        what: "a follower that takes a commit for made when it has begun",
+        file: "protocol/follow.rs",
+        from: "let committed = ledger.committed(); if committed == self.known {",
+        to: "let committed = if WEAK { ledger.line.begun.load(crate::protocol::atomics::Ordering::Relaxed) } else { ledger.committed() }; if committed == self.known {",
+    },
+    Rule {
+        what: "a follower that goes on with a commit which has only begun",
+        file: "protocol/follow.rs",
+        from: "let committed = ledger.committed(); if is_later(",
+        to: "let committed = if WEAK { ledger.line.begun.load(crate::protocol::atomics::Ordering::Relaxed) } else { ledger.committed() }; if is_later(",
+    },
+    Rule {
+        what: "a commit that was overwritten, and counts as read",
+        file: "protocol/follow.rs",
+        from: "self.go_on(ledger); return Found::Overtaken;",
+        to: "if WEAK { self.seen = first; } self.go_on(ledger); return Found::Overtaken;",
+    },
+    Rule {
+        what: "one missed too many where a writer has died",
+        file: "protocol/follow.rs",
+        from: "let missed = first.wrapping_sub(self.seen).wrapping_sub(1);",
+        to: "let missed = first.wrapping_sub(self.seen).wrapping_sub(u64::from(!WEAK || ledger.line.begun.load(crate::protocol::atomics::Ordering::Relaxed) == ledger.committed()));",
+    },
+    Rule {
         what: "a dead holder passed without its beacon",
         file: "protocol/owner_word.rs",
         from: "(Standing::Dead, Some(slot)) => {",
@@ -241,6 +301,18 @@ pub const RULES: &[Rule] = &[
         from: "inherited == OfProcess::NOBODY || !wait(&error)",
         to: "inherited == OfProcess::NOBODY || WEAK || !wait(&error)",
     },
+];
+
+/// What the models in which a writer dies, and which look at what a follower is told, have to notice by themselves: other
+/// models would show nothing about it.
+pub const OF_DEATHS: &[&str] = &[
+    "a writer's successor that relies on the dead one's fence",
+    "a successor that makes the commit after the one which a dead writer has begun",
+    "a successor that makes the dead writer's last commit once more",
+    "a slot taken for kept that a dead writer has begun to overwrite",
+    "a follower that takes a commit for made when it has begun",
+    "a follower that goes on with a commit which has only begun",
+    "one missed too many where a writer has died",
 ];
 
 /// Why no model weakens it: a file, a folder (with `/` at the end), or one place by its name.

@@ -1,10 +1,11 @@
 //! A follower: each commit that it accepts is whole, they come in order, and those that it misses are counted to the
 //! last, whichever writer gives up or dies.
 
+mod deaths;
+
 use super::commit::{check, expect, Board, Turn, Value, WORDS};
-use super::mortal::live;
-use super::{explore, explore_deaths};
-use crate::protocol::follow::{Commits, Found, Place};
+use super::explore;
+use crate::protocol::follow::{kept_since, Commits, Found, Place};
 use loom::sync::Arc;
 use loom::thread;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -59,8 +60,58 @@ fn judge(values: &[Value], got: &Got) {
     assert!(got.accepted.windows(2).all(is_once), "a commit twice");
 }
 
+/// What happened in all interleavings of a model: accepted, missed, overtaken. They are not loom's atomics.
+#[derive(Default)]
+struct Happened([AtomicU32; 3]);
+
+impl Happened {
+    fn new() -> &'static Self {
+        Box::leak(Box::default())
+    }
+
+    fn add(&self, got: &Got) {
+        let these = [got.accepted.len() as u32, got.missed as u32, got.overtaken];
+        for (count, this) in self.0.iter().zip(these) {
+            count.fetch_add(this, SeqCst);
+        }
+    }
+
+    /// Fails where the model has not tried what it is there for.
+    fn judge(&self) {
+        let counts = self.0.each_ref().map(|count| count.load(SeqCst));
+        assert!(counts.iter().all(|&count| count != 0), "{counts:?}");
+    }
+}
+
+/// Reads what is left when no writer disturbs it, and judges all that the follower has got: the commits that were made,
+/// each of them once, or counted as missed.
+fn finish(board: &Board, place: &mut Place, values: &[Value], mut got: Got) {
+    let (ledger, newest) = (board.ledger(), values.len() as u64 - 1);
+    let start = place.seen() - got.accepted.len() as u64 - got.missed;
+    assert_eq!(ledger.committed(), newest, "a commit that is none");
+    // What it knew of the counters may be old.
+    let in_vain = got.overtaken + 1;
+    while place.seen() != newest {
+        let one = follow(board, place, u64::MAX, 1);
+        got.accepted.extend(one.accepted);
+        got.missed += one.missed;
+        got.overtaken += one.overtaken;
+        assert!(got.overtaken <= in_vain, "overtaken by no writer");
+    }
+    judge(values, &got);
+    let told = start + got.accepted.len() as u64 + got.missed;
+    assert_eq!(told, newest, "got and missed");
+    // All that is said to be kept can be read at once.
+    let kept = kept_since(ledger);
+    if kept != newest {
+        let all = follow(board, &mut Place::after(kept), u64::MAX, 1);
+        judge(values, &all);
+        assert_eq!(all.accepted.len() as u64, newest - kept, "what is kept");
+    }
+}
+
 /// A follower makes so many attempts while a writer takes its turns, after those that were taken before; then it reads
-/// what is left, which is the newest commit at least.
+/// what is left.
 fn followed(
     slots: u32,
     limit: u64,
@@ -68,9 +119,7 @@ fn followed(
     earlier: &'static [Turn],
     turns: &'static [Turn],
 ) {
-    // Not loom's: they count over all interleavings.
-    let happened = std::sync::Arc::new([0; 3].map(AtomicU32::new));
-    let counts = std::sync::Arc::clone(&happened);
+    let happened = Happened::new();
     explore(Some(3), move || {
         let board = Board::new(slots);
         earlier.iter().for_each(|&turn| board.turn(turn, 0));
@@ -79,30 +128,13 @@ fn followed(
         let mut place = Place::after(0);
         let got = follow(&board, &mut place, limit, attempts);
         writer.join().unwrap();
+        happened.add(&got);
         let mut values = vec![[0; WORDS]];
         expect(&mut values, earlier, 0);
         expect(&mut values, turns, 0);
-        judge(&values, &got);
-        // Nothing disturbs it now; what it knew of the counters may be old.
-        let mut rest = Got::default();
-        while place.seen() != values.len() as u64 - 1 {
-            let one = follow(&board, &mut place, u64::MAX, 1);
-            rest.accepted.extend(one.accepted);
-            rest.overtaken += one.overtaken;
-            assert!(rest.overtaken <= 1, "overtaken by no writer");
-        }
-        judge(&values, &rest);
-        let these = [got.accepted.len() as u32, got.missed as u32, got.overtaken];
-        for (count, this) in counts.iter().zip(these) {
-            count.fetch_add(this, SeqCst);
-        }
+        finish(&board, &mut place, &values, got);
     });
-    let happened = happened.iter().map(|count| count.load(SeqCst));
-    assert!(
-        happened.clone().all(|count| count != 0),
-        "{:?}",
-        happened.collect::<Vec<_>>()
-    );
+    happened.judge();
 }
 
 #[test]
@@ -121,43 +153,4 @@ fn a_follower_of_writers_that_give_up_and_publish() {
 #[test]
 fn a_batch_is_whole_if_its_oldest_commit_is() {
     followed(3, 3, 1, &[Whole, Whole, Whole], &[Whole, Whole]);
-}
-
-/// A writer dies before any one of its stores, and another goes on, while the follower reads.
-#[test]
-fn a_follower_of_writers_that_die() {
-    static ACCEPTED: AtomicU32 = AtomicU32::new(0);
-    static OVERTAKEN: AtomicU32 = AtomicU32::new(0);
-    const FIRST: &[Turn] = &[Whole, Part(0)];
-    const SECOND: &[Turn] = &[Part(1)];
-    explore_deaths(Some(2), move |steps| {
-        let board = Board::new(2);
-        board.turn(Whole, 0);
-        let other = Arc::clone(&board);
-        let writers = thread::spawn(move || {
-            let mortal = Arc::clone(&other);
-            let lived = thread::spawn(move || {
-                live(steps, || {
-                    FIRST.iter().for_each(|&turn| mortal.turn(turn, 0))
-                })
-            });
-            let lived = lived.join().unwrap();
-            let committed = other.ledger().committed() as usize;
-            let mut values = vec![[0; WORDS]];
-            expect(&mut values, &[Whole], 0);
-            expect(&mut values, FIRST, 0);
-            values.truncate(committed + 1);
-            SECOND.iter().for_each(|&turn| other.turn(turn, 10));
-            expect(&mut values, SECOND, 10);
-            (lived, values)
-        });
-        let got = follow(&board, &mut Place::after(0), 1, 2);
-        let (lived, values) = writers.join().unwrap();
-        judge(&values, &got);
-        ACCEPTED.fetch_add(got.accepted.len() as u32, SeqCst);
-        OVERTAKEN.fetch_add(got.overtaken, SeqCst);
-        lived
-    });
-    assert_ne!(ACCEPTED.load(SeqCst), 0);
-    assert_ne!(OVERTAKEN.load(SeqCst), 0);
 }
