@@ -142,8 +142,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "a commit that was overwritten, and counts as read",
         file: "protocol/follow.rs",
-        from: "self.go_on(ledger); return Found::Overtaken;",
-        to: "if WEAK { self.seen = first; } self.go_on(ledger); return Found::Overtaken;",
+        from: "self.was_in_vain(ledger);",
+        to: "if WEAK { self.seen = first; } self.was_in_vain(ledger);",
     },
     Rule {
         what: "one missed too many where a writer has died",
