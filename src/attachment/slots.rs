@@ -1,6 +1,7 @@
 //! Where the lines and the slots of a mapping are: all that the fast paths need, in one place, so that they follow no
 //! pointer to find it.
 
+use crate::copy;
 use crate::protocol::commit::{slot_of, CommitLine, Ledger, RangeLine};
 use crate::protocol::format::{self, Layout};
 use crate::protocol::signal::SignalLine;
@@ -133,6 +134,49 @@ impl Slots {
 
     #[cold]
     fn of_many(&self, commit: u64) -> *mut u8 {
+        self.of_any(commit)
+    }
+
+    /// Returns the same as [`Slots::of`], for a caller that expects more than two slots.
+    #[inline]
+    pub(crate) fn of_any(&self, commit: u64) -> *mut u8 {
         self.at(slot_of(commit, self.count))
+    }
+
+    /// Returns the first byte of the slot that holds this commit, where that of the commit before it is `before`.
+    #[inline]
+    pub(crate) fn after(&self, before: *mut u8, commit: u64) -> *mut u8 {
+        if self.count == 2 {
+            return self.of(commit);
+        }
+        let first = self.first_two[0].as_ptr();
+        let next = before.wrapping_add(self.stride);
+        // Where the counter wraps, after 2^64 commits, it goes on as before: no process gets there.
+        match next == first.wrapping_add(self.count as usize * self.stride) {
+            true => first,
+            false => next,
+        }
+    }
+
+    /// Copies so many commits, from this one on, to a place, one after the other. The bytes mean nothing until
+    /// validated.
+    ///
+    /// # Safety
+    /// `count` is at most the number of slots, and the place is valid for writing `count` times `size` bytes.
+    pub(crate) unsafe fn load_many(&self, first: u64, count: u64, place: *mut u8) {
+        let start = slot_of(first, self.count);
+        let (count, until_last) = (count as usize, self.count as usize - start);
+        // Those that are in the slots to the last one, and then those that are in the first slots.
+        let head = count.min(until_last);
+        // SAFETY: so many slots there are from `start` on; the caller vouches for the place.
+        unsafe { copy::load_many(self.at(start), self.stride, place, self.size, head) };
+        if head < count {
+            // SAFETY: as above, from slot 0 on. The slots of the first part are others, for there are not as many commits
+            // as to come back to them.
+            unsafe {
+                let place = place.add(head * self.size);
+                copy::load_many(self.at(0), self.stride, place, self.size, count - head);
+            }
+        }
     }
 }

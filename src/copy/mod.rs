@@ -97,6 +97,55 @@ pub(crate) unsafe fn load(src: *const u8, dst: *mut u8, len: usize) {
     unsafe { machine::load(src, dst, len) }
 }
 
+/// Copies `count` values of `size` bytes each, which begin `stride` bytes apart in shared memory, into private memory, one
+/// directly after the other. The bytes mean nothing until validated.
+///
+/// # Safety
+///
+/// `src` is aligned to 8, and `stride` a multiple of 8 that is not less than `size`. For each value as for [`load`].
+pub(crate) unsafe fn load_many(
+    src: *const u8,
+    stride: usize,
+    dst: *mut u8,
+    size: usize,
+    count: usize,
+) {
+    /// A loop for each size in common use, so that a value is a load and a store.
+    #[inline(always)]
+    unsafe fn each(
+        src: *const u8,
+        stride: usize,
+        dst: *mut u8,
+        size: usize,
+        count: usize,
+        one: impl Fn(*const u8, *mut u8),
+    ) {
+        for index in 0..count {
+            // SAFETY: the caller vouches for `count` values.
+            unsafe { one(src.add(index * stride), dst.add(index * size)) };
+        }
+    }
+    // SAFETY: the caller vouches for all of them.
+    unsafe {
+        match size {
+            // Without gaps.
+            _ if size == stride => load(src, dst, size * count),
+            8 => each(src, stride, dst, 8, count, |src, dst| {
+                machine::load_fixed::<[u8; 8]>(src, dst)
+            }),
+            16 => each(src, stride, dst, 16, count, |src, dst| {
+                machine::load_fixed::<[u8; 16]>(src, dst)
+            }),
+            32 => each(src, stride, dst, 32, count, |src, dst| {
+                machine::load_fixed::<[u8; 32]>(src, dst)
+            }),
+            _ => each(src, stride, dst, size, count, |src, dst| {
+                load(src, dst, size)
+            }),
+        }
+    }
+}
+
 /// Copies `len` initialised bytes of private memory into shared memory, while others may load them.
 ///
 /// # Safety

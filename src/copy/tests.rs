@@ -194,3 +194,35 @@ fn a_validated_copy_is_never_torn() {
         }
     }
 }
+
+#[test]
+fn many_values_lie_one_after_the_other() {
+    let mut memory = [(); 2].map(|()| vec![[0; 8]; 32]);
+    let [src, dst] = memory.each_mut().map(|memory| bytes(memory));
+    src.iter_mut()
+        .zip((1..=251).cycle())
+        .for_each(|(byte, value)| *byte = value);
+    // Sizes with a loop of their own, others, and those without gaps.
+    for (size, stride) in [
+        (8, 64),
+        (16, 64),
+        (32, 64),
+        (5, 64),
+        (24, 64),
+        (64, 64),
+        (200, 256),
+        (256, 256),
+    ] {
+        for count in 0..=src.len() / stride {
+            dst.fill(0xfe);
+            // SAFETY: so many values are in the source; the destination is as large, and this test's own.
+            unsafe { load_many(src.as_ptr(), stride, dst.as_mut_ptr(), size, count) };
+            let values = src
+                .chunks(stride)
+                .take(count)
+                .flat_map(|value| &value[..size]);
+            assert!(dst[..size * count].iter().eq(values), "{count} of {size}");
+            assert!(dst[size * count..].iter().all(|&byte| byte == 0xfe));
+        }
+    }
+}

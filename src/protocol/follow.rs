@@ -77,9 +77,9 @@ impl Place {
         self.next.wrapping_sub(1)
     }
 
-    /// Makes one attempt to read up to `limit` commits, at least one. `copy` is given the first and their count, and
-    /// copies their slots racily; its result counts only if this returns it.
-    #[inline]
+    /// Makes one attempt to read up to `limit` commits, at least one. `copy` is given the first and their count, which is
+    /// at most the number of slots, and copies their slots racily; its result counts only if this returns it.
+    #[inline(always)]
     pub(crate) fn read<R>(
         &mut self,
         ledger: Ledger<'_>,
@@ -101,12 +101,16 @@ impl Place {
             self.go_on(ledger);
         }
         let first = self.next;
-        let there = self.known.wrapping_sub(first).wrapping_add(1);
-        let count = there.min(limit).min(self.longest_batch(ledger));
+        let count = match limit {
+            1 => 1,
+            _ => {
+                let there = self.known.wrapping_sub(first).wrapping_add(1);
+                there.min(limit).min(self.longest_batch(ledger))
+            }
+        };
         let copied = copy(first, count);
         if !ledger.still_holds(first) {
-            self.overtaken = self.overtaken.saturating_add(1);
-            self.go_on(ledger);
+            self.was_in_vain(ledger);
             return Found::Overtaken;
         }
         let missed = first.wrapping_sub(self.seen).wrapping_sub(1);
@@ -135,6 +139,7 @@ impl Place {
     }
 
     /// Returns how many commits beyond the oldest one the next copy begins.
+    #[inline]
     fn lead(&self, ledger: Ledger<'_>) -> u64 {
         let Some(doublings) = self.overtaken.checked_sub(1) else {
             return 0;
@@ -144,11 +149,18 @@ impl Place {
         ((slots / 8).max(1) << doublings.min(16)).min(slots)
     }
 
+    #[inline]
     fn longest_batch(&self, ledger: Ledger<'_>) -> u64 {
         match self.lead(ledger) {
             0 => u64::MAX,
             lead => lead,
         }
+    }
+
+    #[cold]
+    fn was_in_vain(&mut self, ledger: Ledger<'_>) {
+        self.overtaken = self.overtaken.saturating_add(1);
+        self.go_on(ledger);
     }
 
     /// Goes on with a commit that is still kept, given that `next` is, or may be, overwritten.

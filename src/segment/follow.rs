@@ -237,13 +237,8 @@ impl<'a> SegmentFollower<'a> {
             };
             return Err(cause.on(self.key()));
         }
-        let copy = |first: u64, count: u64| {
-            for index in 0..count {
-                let slot = slots.of(first.wrapping_add(index));
-                // SAFETY: a slot has `size` bytes; at most `room` commits are copied, for which the caller vouches.
-                unsafe { copy::load(slot, place.add(index as usize * size), size) };
-            }
-        };
+        // SAFETY: `read` asks for no more commits than there are slots, nor than `room`, for which the caller vouches.
+        let copy = |first, count| unsafe { slots.load_many(first, count, place) };
         let limit = room as u64;
         match wait {
             None => {
@@ -262,7 +257,16 @@ impl<'a> SegmentFollower<'a> {
         }
         let start = buffer.as_mut_ptr();
         // SAFETY: the length was checked, and the buffer is borrowed for as long as this function lives.
-        Ok(move |first, _| unsafe { copy::load(slots.of(first), start, length) })
+        Ok(move |first, _| unsafe { copy::load(slots.of_any(first), start, length) })
+    }
+
+    /// Makes one attempt at the next commit, by `copy`. `None` where that did not read one.
+    #[inline(always)]
+    pub(crate) fn read_once<R>(&mut self, copy: impl FnOnce(u64, u64) -> R) -> Option<Followed<R>> {
+        match self.place.read(self.slots.ledger(), 1, copy) {
+            Found::Commits(commits) => Some(commits.only()),
+            _ => None,
+        }
     }
 
     /// Reads the next commits, up to `limit`, by `copy`, which is given the first and their count. It waits until there

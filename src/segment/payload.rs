@@ -47,4 +47,16 @@ impl Slots {
         // SAFETY: a slot is in the mapping, whose base is not null.
         T::at(unsafe { NonNull::new_unchecked(first) }, self.size)
     }
+
+    /// [`Slots::payload`], where that of the commit before it is `before`.
+    #[inline]
+    pub(super) fn payload_after<T: Payload + ?Sized>(
+        &self,
+        before: NonNull<T>,
+        commit: u64,
+    ) -> NonNull<T> {
+        let first = self.after(before.as_ptr().cast(), commit);
+        // SAFETY: as in `payload`.
+        T::at(unsafe { NonNull::new_unchecked(first) }, self.size)
+    }
 }

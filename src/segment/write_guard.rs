@@ -211,7 +211,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         let (begun, is_wanted) =
             signal::publish(slots.ledger(), slots.signal(), self.commit, self.changed());
         self.commit = begun.commit;
-        self.value = slots.payload(begun.commit);
+        self.value = slots.payload_after(self.value, begun.commit);
         (begun, is_wanted || begun.commit >= self.due)
     }
 

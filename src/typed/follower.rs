@@ -100,25 +100,21 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
     /// counts as missed.
     #[inline]
     pub fn next(&mut self, timeout: Option<Duration>) -> CortexResult<Followed<T>> {
-        let before = self.inner.position();
-        let slots = self.inner.slots;
-        if size_of::<T>() <= SMALL {
-            let copy = move |first, _| {
-                // SAFETY: the slot holds a T in 64-aligned, padded memory (check at attach).
-                unsafe { copy::load_value::<T::Bits>(slots.of(first)) }
-            };
-            let found = self.inner.next_within(timeout, 1, copy)?.only();
-            return self.checked(before, found);
+        if let Some(found) = self.next_fast() {
+            return found;
         }
-        let mut value = MaybeUninit::<T>::uninit();
-        let place = value.as_mut_ptr().cast::<u8>();
-        // SAFETY: the segment has T's size, checked when it was created or attached, and so has the place.
-        let copy = move |first, _| unsafe { copy::load(slots.of(first), place, size_of::<T>()) };
-        let found = self.inner.next_within(timeout, 1, copy)?.only();
-        // SAFETY: all bytes were copied.
-        unsafe { self.check(before, found.version, &value) }?;
-        // SAFETY: they were checked to make a T. It is moved once, for it may be large.
-        Ok(found.with(unsafe { value.assume_init() }))
+        // Field by field: moved as a whole, it would share its place in memory with what the fast path found, which would
+        // then be stored in parts and loaded at once, and a processor waits for that.
+        let Followed {
+            value,
+            version,
+            missed,
+        } = self.next_slow(timeout)?;
+        Ok(Followed {
+            value,
+            version,
+            missed,
+        })
     }
 
     /// [`Follower::next`] that does not wait: `None` where there is no new commit.
@@ -127,29 +123,68 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
     /// As [`Follower::next`]. `Timeout` where writers overtook many copies.
     #[inline]
     pub fn try_next(&mut self) -> CortexResult<Option<Followed<T>>> {
+        if let Some(found) = self.next_fast() {
+            return found.map(Some);
+        }
+        // As in `next`.
+        let found = self.try_next_slow()?;
+        Ok(found.map(|found| Followed {
+            value: found.value,
+            version: found.version,
+            missed: found.missed,
+        }))
+    }
+
+    /// Makes one attempt at the next commit of a small value, through registers. `None` where that did not read one.
+    #[inline(always)]
+    fn next_fast(&mut self) -> Option<CortexResult<Followed<T>>> {
+        if size_of::<T>() > SMALL {
+            return None;
+        }
+        let (before, slots) = (self.inner.position(), self.inner.slots);
+        // SAFETY: the slot holds a T in 64-aligned, padded memory (check at attach).
+        let copy = |first, _| unsafe { copy::load_value::<T::Bits>(slots.of_any(first)) };
+        let found = self.inner.read_once(copy)?;
+        Some(self.checked(before, found))
+    }
+
+    /// [`Follower::next`] of a large value, or from the second attempt on. It has a copier of its own: if the fast path
+    /// lent it one, that would have to be in memory each time.
+    #[cold]
+    #[inline(never)]
+    fn next_slow(&mut self, timeout: Option<Duration>) -> CortexResult<Followed<T>> {
         let before = self.inner.position();
         let slots = self.inner.slots;
-        if size_of::<T>() <= SMALL {
-            let copy = move |first, _| {
-                // SAFETY: as in `next`.
-                unsafe { copy::load_value::<T::Bits>(slots.of(first)) }
-            };
-            let Some(commits) = self.inner.next_now(Wait::Never, 1, copy)? else {
-                return Ok(None);
-            };
-            return self.checked(before, commits.only()).map(Some);
-        }
         let mut value = MaybeUninit::<T>::uninit();
         let place = value.as_mut_ptr().cast::<u8>();
-        // SAFETY: as in `next`.
-        let copy = move |first, _| unsafe { copy::load(slots.of(first), place, size_of::<T>()) };
+        // SAFETY: the segment has T's size, checked when it was created or attached, and so has the place.
+        let copy =
+            move |first, _| unsafe { copy::load(slots.of_any(first), place, size_of::<T>()) };
+        let found = self.inner.next_within(timeout, 1, copy)?.only();
+        // SAFETY: all bytes were copied.
+        unsafe { self.check(before, found.version, &value) }?;
+        // SAFETY: they were checked to make a T. It is moved once, for it may be large.
+        Ok(found.with(unsafe { value.assume_init() }))
+    }
+
+    /// [`Follower::try_next`], as [`Follower::next_slow`].
+    #[cold]
+    #[inline(never)]
+    fn try_next_slow(&mut self) -> CortexResult<Option<Followed<T>>> {
+        let before = self.inner.position();
+        let slots = self.inner.slots;
+        let mut value = MaybeUninit::<T>::uninit();
+        let place = value.as_mut_ptr().cast::<u8>();
+        // SAFETY: as in `next_slow`.
+        let copy =
+            move |first, _| unsafe { copy::load(slots.of_any(first), place, size_of::<T>()) };
         let Some(commits) = self.inner.next_now(Wait::Never, 1, copy)? else {
             return Ok(None);
         };
         let found = commits.only();
         // SAFETY: all bytes were copied.
         unsafe { self.check(before, found.version, &value) }?;
-        // SAFETY: as in `next`.
+        // SAFETY: as in `next_slow`.
         Ok(Some(found.with(unsafe { value.assume_init() })))
     }
 
@@ -170,9 +205,9 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
         let mut found = None;
         let inner = &mut self.inner;
         let result = load_into(value, |place| {
-            // SAFETY: as in `next`; `load_into` gives a place for a T.
+            // SAFETY: as in `next_slow`; `load_into` gives a place for a T.
             let copy =
-                move |first, _| unsafe { copy::load(slots.of(first), place, size_of::<T>()) };
+                move |first, _| unsafe { copy::load(slots.of_any(first), place, size_of::<T>()) };
             let commit = inner.next_within(timeout, 1, copy)?.only();
             found = Some(commit);
             Ok(commit.version)
