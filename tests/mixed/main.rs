@@ -10,11 +10,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod following;
 #[cfg(all(target_os = "linux", not(neocortex_portable)))]
 mod sleeps;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use common::{mix, proof, Child, Foreign, Kernel, Role, LOCKS};
+use following::Log;
 use neocortex::{Cortex, CortexBuilder, CortexSync, Observer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -73,6 +75,11 @@ fn member<L: CortexSync>(role: &Role) {
             .unwrap(),
         _ => Cortex::attach(key).unwrap(),
     };
+    let log = Log::<L>::new(
+        role.text(3).parse().expect("a key"),
+        role.text(2) == "create",
+    );
+    let mut followers = log.followers();
     role.say(cortex.version());
     loop {
         let line = role.listen();
@@ -122,6 +129,7 @@ fn member<L: CortexSync>(role: &Role) {
                 cortex.close().unwrap();
                 return;
             }
+            _ if log.obey(role, &mut followers, order, number) => continue,
             _ => panic!("no such order: {line}"),
         }
         role.say(cortex.version());
@@ -236,9 +244,9 @@ fn sleep_and_wake(segment: &Foreign, members: &mut [Child], commits: &mut u64, l
 }
 
 fn share(kernel: &Kernel, programs: &[Program], creator: usize, lock: &str) -> (Vec<u8>, u64) {
-    let key = kernel.key();
+    let (key, log) = (kernel.key(), kernel.key());
     let start = |index: usize, how: &str| {
-        let arguments: [&dyn std::fmt::Display; 3] = [&key, &lock, &how];
+        let arguments: [&dyn std::fmt::Display; 4] = [&key, &lock, &how, &log];
         let mut member = Child::spawn_from(&programs[index].command, "role_member", &arguments);
         (version(&mut member), member)
     };
@@ -302,6 +310,8 @@ fn share(kernel: &Kernel, programs: &[Program], creator: usize, lock: &str) -> (
         }
     }
 
+    cases += following::follow_one_another(&mut members);
+
     // All at once: no step is lost, nothing is torn.
     let steps = proof::cases(200, 20_000);
     let before = ask(&mut members[0], "read");
@@ -340,6 +350,8 @@ fn share(kernel: &Kernel, programs: &[Program], creator: usize, lock: &str) -> (
         assert_eq!(ask(&mut members[victim], "read"), now);
     }
 
+    following::kill_and_follow(&mut members, 0);
+    members[0] = start(0, "attach").1;
     for member in members.iter_mut() {
         member.tell("leave 0");
     }
@@ -347,6 +359,7 @@ fn share(kernel: &Kernel, programs: &[Program], creator: usize, lock: &str) -> (
     // A creator that was killed and came back is an ordinary member: the segment is its heirs' to remove.
     drop(segment);
     neocortex::inspect::remove(key).unwrap();
+    neocortex::inspect::remove(log).unwrap();
     (header, cases)
 }
 
