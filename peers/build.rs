@@ -4,7 +4,7 @@ fn main() {
     println!("cargo::rerun-if-changed=c");
     println!("cargo::rustc-check-cfg=cfg(boost)");
     cc::Build::new()
-        .file("c/peers.c")
+        .files(["c/peers.c", "c/ring.c"])
         .std("gnu11")
         .opt_level(2)
         // Or a loop of a nanosecond takes twice as long in one build as in the next.

@@ -264,6 +264,7 @@ struct api {
     int32_t (*write_publish)(void *, void **);
     int32_t (*wait)(void *, uint64_t, int64_t, uint64_t *);
     int32_t (*interrupt)(void *);
+    int32_t (*follow)(void *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *);
 };
 
 uint64_t peers_api_read(const struct api *api, void *segment, uint64_t n) {
@@ -303,6 +304,38 @@ uint64_t peers_api_guard(const struct api *api, void *segment, uint64_t n) {
         seen ^= *(const volatile uint64_t *)value;
         must(api->read_end(segment) == 0);
     }
+    return seen;
+}
+
+/* As `run` in ring.c: a burst is published, and then copied by as many calls as it takes, of up to `limit` records each. */
+uint64_t peers_api_follow(const struct api *api, void *segment, size_t size, size_t burst, size_t limit, uint64_t since,
+                          uint64_t n) {
+    static char buffer[64 * 65536];
+    void *next;
+    uint64_t seen = 0;
+    must(size <= 65536 && limit <= 64);
+    must(api->write_begin(segment, &next) == 0);
+    for (uint64_t done = 0; done < n;) {
+        uint64_t length = n - done < burst ? n - done : burst, end = since + length;
+        for (uint64_t i = 0; i < length; i++) {
+            memset(next, 0, size);
+            memcpy(next, &i, sizeof i);
+            must(api->write_publish(segment, &next) == 0);
+        }
+        while (since != end) {
+            size_t count;
+            uint64_t missed;
+            must(api->follow(segment, &since, buffer, limit * size, 0, &count, &missed) == 0 && missed == 0);
+            for (size_t i = 0; i < count; i++) {
+                uint64_t first, last;
+                memcpy(&first, buffer + i * size, sizeof first);
+                memcpy(&last, buffer + i * size + size - sizeof last, sizeof last);
+                seen ^= first ^ last;
+            }
+        }
+        done += length;
+    }
+    must(api->write_commit(segment) == 0);
     return seen;
 }
 

@@ -81,6 +81,15 @@ unsafe extern "C" {
         length: usize,
         n: u64,
     );
+    pub fn peers_api_follow(
+        api: *const Api,
+        segment: *mut c_void,
+        size: usize,
+        burst: usize,
+        limit: usize,
+        since: u64,
+        n: u64,
+    ) -> u64;
     pub fn peers_api_ping(
         api: *const Api,
         there: *mut c_void,
@@ -97,6 +106,37 @@ unsafe extern "C" {
         thought: u64,
         n: u64,
     );
+
+    pub fn peers_ring_size(gap: usize, count: u64) -> usize;
+    pub fn peers_ring_run(
+        ring: *mut u8,
+        how: u32,
+        is_batched: bool,
+        size: usize,
+        gap: usize,
+        n: u64,
+    ) -> u64;
+    pub fn peers_ring_again(
+        ring: *mut u8,
+        is_batched: bool,
+        size: usize,
+        gap: usize,
+        n: u64,
+    ) -> u64;
+    pub fn peers_ring_push_until(
+        ring: *mut u8,
+        how: u32,
+        size: usize,
+        gap: usize,
+        stop: *const u32,
+    ) -> u64;
+    pub fn peers_ring_follow_until(
+        ring: *mut u8,
+        is_batched: bool,
+        size: usize,
+        gap: usize,
+        stop: *const u32,
+    ) -> u64;
 
     pub fn peers_create(size: usize, key: c_int, only_segment: bool, n: u64);
     pub fn peers_attach(key: c_int, set: c_int, only_segment: bool, n: u64);
@@ -120,6 +160,8 @@ pub mod boost {
 
     #[cfg(boost)]
     mod native {
+        use std::ffi::c_char;
+
         loops! {
             boost_mutex_read boost_mutex_write boost_mutex_read_until boost_mutex_write_until;
             boost_sharable_read boost_sharable_write boost_sharable_read_until boost_sharable_write_until;
@@ -127,6 +169,18 @@ pub mod boost {
         unsafe extern "C" {
             pub fn boost_area_size() -> usize;
             pub fn boost_init(memory: *mut u8);
+            pub fn boost_queue(
+                name: *const c_char,
+                is_new: bool,
+                depth: usize,
+                size: usize,
+            ) -> *mut u8;
+            pub fn boost_queue_remove(name: *const c_char);
+            pub fn boost_queue_close(queue: *mut u8);
+            pub fn boost_queue_run(queue: *mut u8, burst: usize, n: u64) -> u64;
+            pub fn boost_queue_push_until(queue: *mut u8, stop: *const u32) -> u64;
+            pub fn boost_queue_take_until(queue: *mut u8, stop: *const u32) -> u64;
+            pub fn boost_queue_both_until(queue: *mut u8, stop: *const u32) -> u64;
         }
     }
 
@@ -166,6 +220,85 @@ pub mod boost {
     #[cfg(not(boost))]
     pub unsafe fn init(_memory: *mut u8) {}
 
+    /// What a process does with a message queue until it is told to stop.
+    #[derive(Clone, Copy)]
+    pub enum Part {
+        Push,
+        Take,
+        Both,
+    }
+
+    /// `boost::interprocess::message_queue`, under a name in `/dev/shm`.
+    pub struct Queue(#[cfg_attr(not(boost), allow(dead_code))] *mut u8);
+
+    #[cfg(boost)]
+    impl Queue {
+        /// A new one for so many messages of so many bytes.
+        pub fn create(name: &str, depth: usize, size: usize) -> Option<Self> {
+            let name = std::ffi::CString::new(name).expect("no NUL");
+            // SAFETY: a name that ends with NUL.
+            Some(Self(unsafe {
+                native::boost_queue(name.as_ptr(), true, depth, size)
+            }))
+        }
+
+        pub fn open(name: &str) -> Self {
+            let name = std::ffi::CString::new(name).expect("no NUL");
+            // SAFETY: a name that ends with NUL.
+            Self(unsafe { native::boost_queue(name.as_ptr(), false, 0, 0) })
+        }
+
+        pub fn remove(name: &str) {
+            let name = std::ffi::CString::new(name).expect("no NUL");
+            // SAFETY: a name that ends with NUL.
+            unsafe { native::boost_queue_remove(name.as_ptr()) };
+        }
+
+        pub fn run(&self, burst: usize, n: u64) -> u64 {
+            // SAFETY: an open queue.
+            unsafe { native::boost_queue_run(self.0, burst, n) }
+        }
+
+        pub fn until(&self, part: Part, stop: *const u32) -> u64 {
+            let run = match part {
+                Part::Push => native::boost_queue_push_until,
+                Part::Take => native::boost_queue_take_until,
+                Part::Both => native::boost_queue_both_until,
+            };
+            // SAFETY: an open queue, and a word that lives.
+            unsafe { run(self.0, stop) }
+        }
+    }
+
+    #[cfg(boost)]
+    impl Drop for Queue {
+        fn drop(&mut self) {
+            // SAFETY: an open queue, closed once.
+            unsafe { native::boost_queue_close(self.0) };
+        }
+    }
+
+    #[cfg(not(boost))]
+    impl Queue {
+        pub fn create(_name: &str, _depth: usize, _size: usize) -> Option<Self> {
+            None
+        }
+
+        pub fn open(_name: &str) -> Self {
+            panic!("{MISSING}")
+        }
+
+        pub fn remove(_name: &str) {}
+
+        pub fn run(&self, _burst: usize, _n: u64) -> u64 {
+            panic!("{MISSING}")
+        }
+
+        pub fn until(&self, _part: Part, _stop: *const u32) -> u64 {
+            panic!("{MISSING}")
+        }
+    }
+
     #[cfg(boost)]
     pub fn mutex() -> Option<Loops> {
         Some(Loops {
@@ -200,14 +333,14 @@ pub mod boost {
 /// The functions of `neocortex.h` that the loops in C call, in the order of `struct api`.
 #[repr(C)]
 pub struct Api {
-    calls: [*mut c_void; 11],
+    calls: [*mut c_void; CALLS.len()],
     create: *mut c_void,
     attach: *mut c_void,
     close: *mut c_void,
     lock_rwlock: *mut c_void,
 }
 
-const CALLS: [&str; 11] = [
+const CALLS: [&str; 12] = [
     "neocortex_read",
     "neocortex_write",
     "neocortex_read_at",
@@ -219,6 +352,7 @@ const CALLS: [&str; 11] = [
     "neocortex_write_publish",
     "neocortex_wait",
     "neocortex_interrupt",
+    "neocortex_follow",
 ];
 
 /// The first version of `neocortex_options`.
@@ -258,7 +392,7 @@ impl Api {
             let address = unsafe { libc::dlsym(library, name.as_ptr()) };
             (!address.is_null()).then_some(address)
         };
-        let mut calls = [std::ptr::null_mut(); 11];
+        let mut calls = [std::ptr::null_mut(); CALLS.len()];
         for (call, name) in calls.iter_mut().zip(CALLS) {
             *call = find(name)?;
         }
@@ -273,6 +407,15 @@ impl Api {
 
     /// A new segment of the C API, with the default lock or the read/write lock.
     pub fn create(&self, size: usize, is_rwlock: bool) -> Handle<'_> {
+        self.create_with(size, is_rwlock, 0)
+    }
+
+    /// One that keeps so many commits, with the default lock.
+    pub fn create_log(&self, size: usize, slots: u32) -> Handle<'_> {
+        self.create_with(size, false, slots)
+    }
+
+    fn create_with(&self, size: usize, is_rwlock: bool, slots: u32) -> Handle<'_> {
         type Create = unsafe extern "C" fn(i32, usize, *const Options) -> *mut c_void;
         type Lock = unsafe extern "C" fn() -> *const c_void;
         // SAFETY: the types of neocortex.h; the options live during the call.
@@ -292,7 +435,7 @@ impl Api {
                 } else {
                     std::ptr::null()
                 },
-                slots: 0,
+                slots,
             };
             create(0, size, &options)
         };

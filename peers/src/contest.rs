@@ -47,6 +47,9 @@ pub enum Unit {
     Nanoseconds,
     /// The more the better.
     PerSecond,
+    /// Of all, from 0 to 1.
+    Share,
+    Count,
 }
 
 /// A distribution: over the rounds, or over single events.
@@ -110,6 +113,11 @@ impl Target {
             bound: Bound::Times(ratio),
             ours: RUST,
         }
+    }
+
+    /// The same for another of our columns.
+    pub fn of(self, ours: &'static str) -> Self {
+        Self { ours, ..self }
     }
 
     /// What the way through the C library may add to ours.

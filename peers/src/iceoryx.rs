@@ -2,6 +2,8 @@
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
+use iceoryx2::port::publisher::Publisher;
+use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 
 type Service = ipc::Service;
@@ -48,12 +50,57 @@ impl Place {
     }
 }
 
+/// The two ends of a topic of arrays.
+pub struct Topic<const WORDS: usize> {
+    publisher: Publisher<Service, [u64; WORDS], ()>,
+    subscriber: Subscriber<Service, [u64; WORDS], ()>,
+}
+
+impl Place {
+    /// A topic whose subscribers keep so many samples, the newest, to be found by its name from every process of the run.
+    pub fn topic<const WORDS: usize>(&self, name: &str, kept: usize) -> Topic<WORDS> {
+        let service = self
+            .node
+            .service_builder(&name.try_into().expect("a name"))
+            .publish_subscribe::<[u64; WORDS]>()
+            .subscriber_max_buffer_size(kept)
+            .enable_safe_overflow(true)
+            .open_or_create()
+            .expect("a topic");
+        let subscriber = service.subscriber_builder().buffer_size(kept);
+        Topic {
+            publisher: service.publisher_builder().create().expect("a publisher"),
+            subscriber: subscriber.create().expect("a subscriber"),
+        }
+    }
+}
+
+impl<const WORDS: usize> Topic<WORDS> {
+    /// Writes it in place, where subscribers read it.
+    pub fn publish(&self, value: &[u64; WORDS]) {
+        let mut sample = self.publisher.loan_uninit().expect("a sample");
+        let place = sample.payload_mut().as_mut_ptr();
+        // SAFETY: the place is the sample's, and all of it is written.
+        let sample = unsafe {
+            place.copy_from_nonoverlapping(value, 1);
+            sample.assume_init()
+        };
+        sample.send().expect("send");
+    }
+
+    /// What the next sample says, which is read in place; `None` where there is none.
+    pub fn next<R>(&self, read: impl FnOnce(&[u64; WORDS]) -> R) -> Option<R> {
+        let sample = self.subscriber.receive().expect("receive")?;
+        Some(read(sample.payload()))
+    }
+}
+
 /// Sleeps until the event comes.
 pub fn await_event(listener: &Listener<Service>) {
     listener.blocking_wait(|_| ()).expect("wait for the event");
 }
 
-fn prefix(run: u32) -> String {
+pub fn prefix(run: u32) -> String {
     format!("peers{run}_")
 }
 

@@ -1,11 +1,12 @@
 //! neocortex beside what else can be used for the same work: one run, one table.
 //!
-//! `cargo run --release -p peers -- [--quick] [--json FILE] [FILTER]`
+//! `cargo run --release -p peers -- [--quick] [--json FILE] [--against FILE] [FILTER]`
 //!
 //! Every competitor does the same work in turn, round after round, so that whatever else the machine
 //! does meanwhile hits all of them alike; the figures are medians over the rounds, with the quartiles.
 //! Compare figures of one run with one another only.
 
+mod against;
 mod c;
 mod contest;
 mod helper;
@@ -15,6 +16,7 @@ mod roles;
 mod table;
 mod work;
 
+use against::Earlier;
 use clap::Parser;
 use contest::Settings;
 use std::path::PathBuf;
@@ -29,6 +31,9 @@ struct Arguments {
     /// Also writes the figures there.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Compares with the figures that an earlier run wrote there.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// Only the work whose name contains this.
     filter: Option<String>,
 }
@@ -41,8 +46,19 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let settings = Settings::new(arguments.quick, arguments.filter.unwrap_or_default());
+    // Before anything is measured, for a run takes minutes.
+    let earlier = match arguments.against.as_deref().map(Earlier::open).transpose() {
+        Ok(earlier) => earlier,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let rows = work::all(&settings);
     println!("{}", table::render(&rows, &settings));
+    if let Some(earlier) = earlier {
+        println!("\n{}", earlier.render(&rows));
+    }
     let Some(path) = arguments.json else {
         return ExitCode::SUCCESS;
     };

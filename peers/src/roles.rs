@@ -37,6 +37,8 @@ pub fn play(arguments: &[String]) {
             crate::work::contended::assist(of(0), number(of(1)), number(of(2)), of(3) == "w")
         }
         "publish" => publish(number(of(0)), number(of(1))),
+        "pong-follow" => pong_follow(number(of(0)), number(of(1))),
+        "burst" => crate::work::lost::play(number(of(0))),
         "hold" => hold(number(of(0))),
         "hold-robust" => hold_robust(number(of(0))),
         "crowd" => crate::work::growth::crowd(number(of(0)), number(of(1)), number(of(2))),
@@ -66,6 +68,22 @@ fn pong(there: i32, back: i32, thought: Option<u64>, is_read: bool) {
                 0.0
             };
             back.write(value).expect("write");
+        }
+        "done".to_owned()
+    });
+}
+
+/// Answers each record that comes, after the thought of a hand-over to a sleeper.
+fn pong_follow(there: i32, back: i32) {
+    let there = Cortex::<[u64; 1]>::attach(there).expect("attach");
+    let back = Cortex::<[u64; 1]>::attach(back).expect("attach");
+    let mut follower = there.follow(there.version());
+    serve(|n| {
+        for _ in 0..number::<u64>(n) {
+            let found = follower.next(None).expect("next");
+            // SAFETY: only looks at the clock.
+            unsafe { c::peers_think(crate::work::THOUGHT) };
+            back.write(found.value).expect("write");
         }
         "done".to_owned()
     });

@@ -109,10 +109,12 @@ fn show(figure: &Figure, unit: Unit) -> String {
     )
 }
 
-fn scale(value: f64, unit: Unit) -> String {
-    let steps: &[(f64, &str)] = match unit {
-        Unit::Nanoseconds => &[(1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
-        Unit::PerSecond => &[(1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")],
+pub fn scale(value: f64, unit: Unit) -> String {
+    let steps: [(f64, &str); 3] = match unit {
+        Unit::Share => return format!("{:.2} %", 100.0 * value),
+        Unit::Count => return format!("{value:.0}"),
+        Unit::Nanoseconds => [(1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
+        Unit::PerSecond => [(1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")],
     };
     // A figure below 10 µs is read more easily in nanoseconds.
     let is_in = |factor: f64| value >= factor * if factor == 1e3 { 10.0 } else { 1.0 };
@@ -143,13 +145,20 @@ struct Verdict {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = match self.unit {
-            Unit::Nanoseconds => "at most",
             Unit::PerSecond => "at least",
+            _ => "at most",
         };
         let is_met = if self.is_met { "met" } else { "NOT met" };
         let (against, found) = (&self.against, self.found);
         match self.bound {
-            Bound::Times(bound) => write!(f, "{word} {bound:.2}× {against}: {found:.2}, {is_met}"),
+            Bound::Times(bound) if self.ours == RUST => {
+                write!(f, "{word} {bound:.2}× {against}: {found:.2}, {is_met}")
+            }
+            Bound::Times(bound) => write!(
+                f,
+                "{}: {word} {bound:.2}× {against}: {found:.2}, {is_met}",
+                self.ours
+            ),
             Bound::More(bound) => write!(
                 f,
                 "{}: {word} {bound:.1} ns more than {against}: {found:.2}, {is_met}",
@@ -177,8 +186,8 @@ fn judge(row: &Row) -> Vec<Verdict> {
             Bound::More(bound) => (ours.median - theirs, bound),
         };
         let is_met = match row.unit {
-            Unit::Nanoseconds => found <= bound,
             Unit::PerSecond => found >= bound,
+            _ => found <= bound,
         };
         Some(Verdict {
             ours: target.ours,
@@ -201,8 +210,8 @@ fn best_peer(row: &Row) -> Option<(String, Figure)> {
             Outcome::NotMeasured(_) => None,
         })
         .min_by(|(_, a), (_, b)| match row.unit {
-            Unit::Nanoseconds => a.median.total_cmp(&b.median),
             Unit::PerSecond => b.median.total_cmp(&a.median),
+            _ => a.median.total_cmp(&b.median),
         })
 }
 
@@ -266,17 +275,21 @@ fn versions() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Processor, how many, kernel.
-fn machine() -> String {
-    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .unwrap_or("unknown processor")
-        .to_owned();
+/// Processor, how many, kernel. Processors of one name are told apart by their numbers: "AMD EPYC" alone may be several.
+pub fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let find = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_once(':')?.1.trim())
+    };
+    let processor = find("model name").unwrap_or("unknown processor");
+    let numbers = match (find("cpu family"), find("model\t")) {
+        (Some(family), Some(model)) => format!(" (family {family}, model {model})"),
+        _ => String::new(),
+    };
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let system = said_by("uname", &["-srm"]);
-    format!("{processor}, {count} processors, {system}")
+    format!("{processor}{numbers}, {count} processors, {system}")
 }
 
 /// What a command prints; empty where there is no such command.

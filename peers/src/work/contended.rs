@@ -15,10 +15,10 @@ const BOTH_WRITE: &str = "contended: two processes write f64, commits";
 const ONE_READS: &str = "contended: one writes, one reads f64";
 const PUBLISHER: &str = "reader beside a publisher that never pauses";
 
-type Actor = Box<dyn FnMut(&AtomicU32) -> u64>;
+pub(super) type Actor = Box<dyn FnMut(&AtomicU32) -> u64>;
 
 /// Who competes: the column, the kind, what the other process finds it by.
-type Kind = (&'static str, &'static str, i32);
+type Kind<'a> = (&'a str, &'a str, i32);
 
 pub fn rows(settings: &Settings) -> Vec<Row> {
     let all = helper::affinity();
@@ -26,7 +26,7 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
     let mut rows = Vec::new();
     let (seqlock, rwlock) = (cortex::<SeqLock>(), cortex::<RwLock>());
     let peers = Peers::new();
-    let mut kinds: Vec<Kind> = vec![
+    let mut kinds: Vec<Kind<'_>> = vec![
         (RUST, "seqlock", seqlock.key()),
         ("neocortex RwLock", "rwlock", rwlock.key()),
         ("pthread robust", "robust", peers.place.id),
@@ -75,8 +75,8 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
 }
 
 /// A turn of two processes; what it gave a second: of this side's, of the other's, or both.
-fn duel(
-    (_, kind, id): Kind,
+pub(super) fn duel(
+    (_, kind, id): Kind<'_>,
     access: [&str; 2],
     share: [u64; 2],
     duration: Duration,
@@ -157,7 +157,7 @@ fn actor(kind: &str, id: i32, is_write: bool) -> Actor {
             let loops = loops.expect("asked for only where it is there");
             c_loop(c::boost::size(), pick(loops.read_until, loops.write_until))
         }
-        kind => panic!("no such kind: {kind}"),
+        kind => super::log::actor(kind, id, is_write),
     }
 }
 

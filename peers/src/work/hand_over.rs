@@ -19,7 +19,7 @@ const SEEN: &str = "hand-over and back, spinning, seen and not read";
 
 /// Nanoseconds that either side is busy before it answers, so that the other sleeps, whatever it does
 /// before it goes to sleep. Not counted.
-const THOUGHT: u64 = 50_000;
+pub const THOUGHT: u64 = 50_000;
 
 /// Which processor each side stays on, where there are two.
 pub const PROCESSORS: [usize; 2] = [0, 1];
@@ -53,20 +53,24 @@ fn median(trips: &mut [u64]) -> f64 {
 type Ask<'a> = Box<dyn FnMut(u64, &mut [u64]) + 'a>;
 
 /// One competitor: a helper that answers, and how this side asks.
-struct Pair<'a> {
+pub(super) struct Pair<'a> {
     helper: RefCell<Helper>,
     ask: Ask<'a>,
 }
 
 impl<'a> Pair<'a> {
-    fn new(role: &str, arguments: &[String], ask: impl FnMut(u64, &mut [u64]) + 'a) -> Self {
+    pub(super) fn new(
+        role: &str,
+        arguments: &[String],
+        ask: impl FnMut(u64, &mut [u64]) + 'a,
+    ) -> Self {
         Self {
             helper: RefCell::new(Helper::start(role, arguments)),
             ask: Box::new(ask),
         }
     }
 
-    fn turn(mut self) -> impl FnMut(u64) -> f64 + 'a {
+    pub(super) fn turn(mut self) -> impl FnMut(u64) -> f64 + 'a {
         move |n| {
             let mut trips = vec![0; n as usize];
             self.helper.borrow_mut().tell(n);

@@ -6,10 +6,12 @@ pub mod growth;
 mod hand_over;
 mod killed;
 mod life;
+mod log;
+pub mod lost;
 mod memory;
 pub mod number;
 
-pub use hand_over::PROCESSORS;
+pub use hand_over::{PROCESSORS, THOUGHT};
 
 use crate::contest::{Row, Settings};
 
@@ -21,6 +23,7 @@ pub fn all(settings: &Settings) -> Vec<Row> {
         bulk::rows,
         memory::rows,
         contended::rows,
+        log::rows,
         life::rows,
         killed::rows,
         growth::rows,
