@@ -46,7 +46,7 @@ const NAMES: [Name; 23] = [
     Name { rust: "owner", c: "NEOCORTEX_SET_OWNER", cpp: "`options::owner`", python: "`owner=`", command: "a program with `owner`" },
     Name { rust: "participants", c: "options.participants", cpp: "`options::participants`", python: "`participants=`", command: "`--participants`" },
     Name { rust: "slots", c: "options.slots", cpp: "`options::slots`", python: "`slots=`", command: "`--slots`" },
-    Name { rust: "interruptible", c: "NEOCORTEX_INTERRUPTIBLE", cpp: "`options::interruptible`", python: "a signal", command: "`kill`" },
+    Name { rust: "interruptible", c: "NEOCORTEX_INTERRUPTIBLE", cpp: "`options::interruptible`", python: "Ctrl-C", command: "`kill`" },
     Name { rust: "prefault", c: "NEOCORTEX_PREFAULT", cpp: "`options::prefault`", python: "`prefault=True`", command: "`--prefault`" },
     Name { rust: "lock_in_memory", c: "NEOCORTEX_LOCK_IN_MEMORY", cpp: "`options::lock_in_memory`", python: "`lock_in_memory=True`", command: "`--lock-in-memory`" },
     Name { rust: "huge_pages", c: "NEOCORTEX_HUGE_PAGES", cpp: "`options::huge_pages`", python: "`huge_pages=True`", command: "`--huge-pages`" },
@@ -57,7 +57,7 @@ const NAMES: [Name; 23] = [
     Name { rust: "push", c: "neocortex_push", cpp: "`push`", python: "`push`", command: "`neocortex write`" },
     Name { rust: "read_record", c: "neocortex_read_record", cpp: "`read_record`", python: "`read_record`", command: "`neocortex read`" },
     Name { rust: "clear_poison", c: "neocortex_clear_poison", cpp: "`clear_poison`", python: "`clear_poison`", command: "`neocortex heal`" },
-    Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "Ctrl-C", command: "Ctrl-C" },
+    Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "`close`", command: "Ctrl-C" },
     Name { rust: "read_guard", c: "neocortex_read_begin", cpp: "`read_guard`", python: "`reading`", command: "`neocortex read`" },
     Name { rust: "write_guard", c: "neocortex_write_begin", cpp: "`write_guard`", python: "`writing`", command: "`neocortex write`" },
 ];
