@@ -9,6 +9,7 @@
 //! | [`logs`] | every commit in order, or the newest: logs, queues, frames |
 //! | [`crashes`] | what is left when a process dies, and what a program does about it |
 //! | [`containers`] | which processes can share a cortex |
+//! | [`hosts`] | how other hosts get a value, and when not to do it so |
 //! | [`permissions`] | which users may do what |
 //! | [`platforms`] | limits of each system, and where neocortex runs |
 //! | [`migration`] | coming from neocortex 3.0.3, Boost.Interprocess, `shmget` |
@@ -37,6 +38,9 @@ pub mod crashes {}
 
 #[doc = include_str!("../docs/guide/containers.md")]
 pub mod containers {}
+
+#[doc = include_str!("../docs/guide/hosts.md")]
+pub mod hosts {}
 
 #[doc = include_str!("../docs/guide/permissions.md")]
 pub mod permissions {}
