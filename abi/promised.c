@@ -104,6 +104,12 @@ FIELD(neocortex_lock_ops, release, int (*)(void *, int), 64);
 FIELD(neocortex_lock_ops, force_ownership, void (*)(void *), 72);
 FIELD(neocortex_lock_ops, destroy, void (*)(void *, int), 80);
 
+CONSTANT(NEOCORTEX_CHANGE_REMOVED, 1u);
+STRUCTURE(neocortex_change, 24);
+FIELD(neocortex_change, tag, void *, 0);
+FIELD(neocortex_change, version, uint64_t, 8);
+FIELD(neocortex_change, flags, uint32_t, 16);
+
 STRUCTURE(neocortex_options, 64);
 FIELD(neocortex_options, struct_size, size_t, 0);
 FIELD(neocortex_options, mode, uint32_t, 8);
@@ -160,6 +166,12 @@ FUNCTION(neocortex_has_records, bool (*)(const neocortex_segment *));
 FUNCTION(neocortex_push, int32_t (*)(neocortex_segment *, const void *, size_t, int64_t));
 FUNCTION(neocortex_read_record, int32_t (*)(neocortex_segment *, void *, size_t, size_t *));
 FUNCTION(neocortex_next_record, int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
+FUNCTION(neocortex_wait_set_open, neocortex_wait_set *(*)(void));
+FUNCTION(neocortex_wait_set_close, void (*)(neocortex_wait_set *));
+FUNCTION(neocortex_wait_set_add, int32_t (*)(neocortex_wait_set *, neocortex_segment *, uint64_t, void *));
+FUNCTION(neocortex_wait_set_remove, int32_t (*)(neocortex_wait_set *, neocortex_segment *));
+FUNCTION(neocortex_wait_set_wait, int32_t (*)(neocortex_wait_set *, int64_t, neocortex_change *, size_t, size_t *));
+FUNCTION(neocortex_wait_set_interrupt, int32_t (*)(neocortex_wait_set *));
 FUNCTION(neocortex_timeout, int64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_interrupt, int32_t (*)(neocortex_segment *));
 FUNCTION(neocortex_stop_waits, int32_t (*)(neocortex_segment *));

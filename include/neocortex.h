@@ -155,6 +155,11 @@
 #define NEOCORTEX_DUMP 32768u
 
 /**
+ * In neocortex_change: the segment was removed, and is no longer in the wait set.
+ */
+#define NEOCORTEX_CHANGE_REMOVED 1u
+
+/**
  * What a lock's read_lock or write_lock returns when its time is over.
  */
 #define NEOCORTEX_LOCK_TIMED_OUT -9
@@ -222,6 +227,15 @@ typedef struct neocortex_lock_site neocortex_lock_site;
  * already. A forked child may go on using it, and closes its own copy.
  */
 typedef struct neocortex_segment neocortex_segment;
+
+/**
+ * Several segments to wait for at once. Opaque.
+ *
+ * One thread at a time adds, removes and waits; meanwhile another one's call fails with NEOCORTEX_ERR_BUSY. Any thread,
+ * and any signal handler, may interrupt. A forked child may go on using a set that no thread was using at the fork;
+ * parent and child are told each change.
+ */
+typedef struct neocortex_wait_set neocortex_wait_set;
 
 /**
  * What a function answers: NEOCORTEX_OK or one of the negative NEOCORTEX_ERR_ constants, which are
@@ -342,6 +356,24 @@ typedef struct neocortex_options {
      */
     uint32_t owner_gid;
 } neocortex_options;
+
+/**
+ * What neocortex_wait_set_wait tells of one segment.
+ */
+typedef struct neocortex_change {
+    /**
+     * What the program gave to neocortex_wait_set_add.
+     */
+    void *tag;
+    /**
+     * The number of commits when the set looked. With NEOCORTEX_CHANGE_REMOVED it may be one that was told before.
+     */
+    uint64_t version;
+    /**
+     * NEOCORTEX_CHANGE_REMOVED, or 0. Later versions may know more flags.
+     */
+    uint32_t flags;
+} neocortex_change;
 
 /**
  * Success.
@@ -633,7 +665,7 @@ struct neocortex_segment *neocortex_attach_named_wait(const char *name,
  * the handle while it is closed, and every use after that, is forbidden. So is closing it in a signal
  * handler, or in a callback of its lock or of the log.
  *
- * Fails with NEOCORTEX_ERR_BUSY while a guard is held through it in this process, or a call stays for a second in a lock
+ * Fails with NEOCORTEX_ERR_BUSY while a guard is held through it in this process, it is in a wait set, or a call stays for a second in a lock
  * made of callbacks, which cannot be interrupted: it is then still open. After any other failure it is closed: fails
  * with NEOCORTEX_ERR_CLEAN_SYSTEM, or _DIRTY_SYSTEM where something is left that the message names. In a forked child it
  * never removes anything.
@@ -1023,6 +1055,83 @@ neocortex_status neocortex_next_record(struct neocortex_segment *segment,
                                        int64_t timeout_ns,
                                        size_t *length,
                                        uint64_t *missed);
+
+/**
+ * Makes a set without segments. Returns NULL on failure.
+ */
+struct neocortex_wait_set *neocortex_wait_set_open(void);
+
+/**
+ * Closes a set. The segments in it stay open. NULL does nothing. A thread that waits by the set is interrupted and
+ * waited for; any other use of the set meanwhile, and every use after that, is forbidden.
+ *
+ * # Safety
+ * `set` is NULL or an open set, which no other thread uses now, but to wait, or later.
+ */
+void neocortex_wait_set_close(struct neocortex_wait_set *set);
+
+/**
+ * Adds a segment. It cannot be closed while it is in a set (NEOCORTEX_ERR_BUSY).
+ *
+ * since  the number of commits that the program knows: the next wait tells if there is another number.
+ *        neocortex_commit_count for what is committed from now on.
+ * tag    comes back with each change of the segment; the library does nothing else with it.
+ *
+ * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL and for a segment that is in the set already, and with
+ * NEOCORTEX_ERR_BUSY while another thread waits by the set.
+ *
+ * # Safety
+ * `set` is NULL or an open set, `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_wait_set_add(struct neocortex_wait_set *set,
+                                        struct neocortex_segment *segment,
+                                        uint64_t since,
+                                        void *tag);
+
+/**
+ * Removes a segment. Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL and for a segment that is not in the set, as one
+ * that was told as removed, and with NEOCORTEX_ERR_BUSY while another thread waits by the set.
+ *
+ * # Safety
+ * `set` is NULL or an open set, `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_wait_set_remove(struct neocortex_wait_set *set,
+                                           struct neocortex_segment *segment);
+
+/**
+ * Sleeps until at least one segment of the set has changed or was removed, and stores what has in changes, at most
+ * capacity of them, and their number in *count. It returns at once where one already has. Each change is told once, and
+ * nothing has to be confirmed: a segment is read as always. Where more than capacity have changed, the next calls tell
+ * the others, and each has its turn. A set without segments waits all the same.
+ *
+ * timeout_ns  NEOCORTEX_FOREVER, NEOCORTEX_TRY, or nanoseconds.
+ * capacity    at least 1.
+ *
+ * Up to 127 segments cost one system call for a call that sleeps, on Linux since 5.16. A segment that was opened with
+ * NEOCORTEX_READ_ONLY wakes the set at once where another program waits for it too, and is looked at each millisecond
+ * where none does.
+ *
+ * Fails with NEOCORTEX_ERR_TIMEOUT; _INTERRUPTED by neocortex_wait_set_interrupt or _close; _INVALID_ARGUMENT; _BUSY
+ * while another thread waits by the set. No failure loses a change.
+ *
+ * # Safety
+ * `set` is NULL or an open set, `changes` is NULL or valid for `capacity` structures, `count` is NULL or valid for a
+ * number.
+ */
+neocortex_status neocortex_wait_set_wait(struct neocortex_wait_set *set,
+                                         int64_t timeout_ns,
+                                         struct neocortex_change *changes,
+                                         size_t capacity,
+                                         size_t *count);
+
+/**
+ * Ends the wait of this process by the set, or else its next one, with NEOCORTEX_ERR_INTERRUPTED. Async-signal-safe.
+ * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
+ *
+ * # Safety
+ * `set` is NULL or an open set.
+ */
+neocortex_status neocortex_wait_set_interrupt(struct neocortex_wait_set *set);
 
 /**
  * Sleeps until the commit count is another than since, and stores it in *count. It returns at once where the count

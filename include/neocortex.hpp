@@ -69,6 +69,8 @@
 // Other headers may have made macros of these names. The macros are restored at the end of this file.
 #pragma push_macro("abort")
 #undef abort
+#pragma push_macro("add")
+#undef add
 #pragma push_macro("addressof")
 #undef addressof
 #pragma push_macro("adopt")
@@ -97,6 +99,8 @@
 #undef capacity
 #pragma push_macro("category")
 #undef category
+#pragma push_macro("change")
+#undef change
 #pragma push_macro("changed")
 #undef changed
 #pragma push_macro("check")
@@ -287,6 +291,8 @@
 #undef publish
 #pragma push_macro("push")
 #undef push
+#pragma push_macro("push_back")
+#undef push_back
 #pragma push_macro("push_for")
 #undef push_for
 #pragma push_macro("random_key")
@@ -365,6 +371,8 @@
 #undef string_view
 #pragma push_macro("system_error")
 #undef system_error
+#pragma push_macro("tag")
+#undef tag
 #pragma push_macro("take")
 #undef take
 #pragma push_macro("take_ownership")
@@ -409,6 +417,10 @@
 #undef wait_changed
 #pragma push_macro("wait_changed_for")
 #undef wait_changed_for
+#pragma push_macro("wait_for")
+#undef wait_for
+#pragma push_macro("wait_set")
+#undef wait_set
 #pragma push_macro("was_created")
 #undef was_created
 #pragma push_macro("what")
@@ -1122,7 +1134,7 @@ struct closer {
   // open: the guard stays valid, the segment stays attached.
   void operator()(neocortex_segment *handle) const noexcept {
     const neocortex_status closed = neocortex_close(handle);
-    assert(closed != NEOCORTEX_ERR_BUSY && "a neocortex guard outlives its segment");
+    assert(closed != NEOCORTEX_ERR_BUSY && "a neocortex guard or wait set outlives its segment");
     static_cast<void>(closed);
   }
 };
@@ -2260,10 +2272,102 @@ public:
   /// Returns whether there is a handle. There is none after being moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(bytes_); }
 
+  /// Returns the bytes under the value.
+  [[nodiscard]] const segment &bytes() const noexcept { return bytes_; }
+
 private:
   explicit observer(segment &&bytes) noexcept : bytes_(std::move(bytes)) {}
 
   segment bytes_;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Several at once
+// ---------------------------------------------------------------------------------------------
+
+/// What wait_set::wait() tells of one member.
+struct change {
+  /// What was given to wait_set::add().
+  void *tag;
+  /// How many commits there were when the set looked. Where `is_removed`, it may be a number that was told before.
+  std::uint64_t version;
+  /// Whether the segment was removed. It is then no longer in the set.
+  bool is_removed;
+};
+
+/// Waits for several segments, cortexes and observers at once.
+///
+/// \code{.cpp}
+/// neocortex::wait_set set;
+/// set.add(speed, speed.version(), &speed);
+/// set.add(gear, gear.version(), &gear);
+/// for (const neocortex::change &now : set.wait()) {
+///   show(now.tag, now.version);
+/// }
+/// \endcode
+///
+/// Each change is told once, and nothing has to be confirmed. One thread at a time adds, removes and waits; any thread and
+/// any signal handler may interrupt(). What is in a set must be removed from it, or the set be destroyed, before it is
+/// closed: make the set last.
+class wait_set {
+public:
+  /// \throws error  as neocortex_wait_set_open().
+  wait_set() : handle_(neocortex_wait_set_open()) {
+    if (handle_ == nullptr) {
+      throw error::last(neocortex_last_status());
+    }
+  }
+
+  /// Adds a segment. The next wait tells where its version is another than `since`.
+  ///
+  /// \param tag  Comes back with each change.
+  /// \throws error  invalid_argument where it is in the set already; busy while another thread waits.
+  void add(const segment &what, std::uint64_t since, void *tag = nullptr) {
+    detail::check(neocortex_wait_set_add(handle_.get(), what.raw(), since, tag));
+  }
+  /// Adds a cortex or an observer.
+  template <class Value> void add(const Value &what, std::uint64_t since, void *tag = nullptr) {
+    add(what.bytes(), since, tag);
+  }
+  /// Removes a segment.
+  ///
+  /// \throws error  invalid_argument where it is not in the set; busy while another thread waits.
+  void remove(const segment &what) { detail::check(neocortex_wait_set_remove(handle_.get(), what.raw())); }
+  /// Removes a cortex or an observer.
+  template <class Value> void remove(const Value &what) { remove(what.bytes()); }
+
+  /// Waits until at least one has changed or was removed, and returns all that have, up to `most`; the others are told
+  /// by the next call.
+  ///
+  /// \throws error  interrupted; busy while another thread waits.
+  [[nodiscard]] std::vector<change> wait(std::size_t most = 64) { return wait_for(timeout::forever(), most); }
+  /// Like wait(), but not longer than `longest`: then it returns nothing.
+  [[nodiscard]] std::vector<change> wait_for(timeout longest, std::size_t most = 64) {
+    std::vector<neocortex_change> room(most);
+    std::size_t count = 0;
+    const neocortex_status waited =
+        neocortex_wait_set_wait(handle_.get(), longest.ns(), room.data(), room.size(), &count);
+    detail::check(waited == NEOCORTEX_ERR_TIMEOUT ? NEOCORTEX_OK : waited);
+    std::vector<change> told;
+    told.reserve(count);
+    for (std::size_t at = 0; at < count; ++at) {
+      told.push_back({room[at].tag, room[at].version, (room[at].flags & NEOCORTEX_CHANGE_REMOVED) != 0});
+    }
+    return told;
+  }
+
+  /// Ends the wait of this set, or the next one, with status::interrupted. A signal handler may call it.
+  void interrupt() const noexcept { static_cast<void>(neocortex_wait_set_interrupt(handle_.get())); }
+
+  /// Returns the handle of the C interface, which this object still closes.
+  [[nodiscard]] neocortex_wait_set *raw() const noexcept { return handle_.get(); }
+
+private:
+  struct closer {
+    void operator()(neocortex_wait_set *set) const noexcept { neocortex_wait_set_close(set); }
+  };
+
+  std::unique_ptr<neocortex_wait_set, closer> handle_;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -2318,6 +2422,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 /// \endcond
 
 #pragma pop_macro("abort")
+#pragma pop_macro("add")
 #pragma pop_macro("addressof")
 #pragma pop_macro("adopt")
 #pragma pop_macro("align")
@@ -2332,6 +2437,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("call")
 #pragma pop_macro("capacity")
 #pragma pop_macro("category")
+#pragma pop_macro("change")
 #pragma pop_macro("changed")
 #pragma pop_macro("check")
 #pragma pop_macro("clear_poison")
@@ -2427,6 +2533,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("prefault")
 #pragma pop_macro("publish")
 #pragma pop_macro("push")
+#pragma pop_macro("push_back")
 #pragma pop_macro("push_for")
 #pragma pop_macro("random_key")
 #pragma pop_macro("raw")
@@ -2466,6 +2573,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("storage")
 #pragma pop_macro("string_view")
 #pragma pop_macro("system_error")
+#pragma pop_macro("tag")
 #pragma pop_macro("take")
 #pragma pop_macro("take_ownership")
 #pragma pop_macro("terminated")
@@ -2488,6 +2596,8 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("wait")
 #pragma pop_macro("wait_changed")
 #pragma pop_macro("wait_changed_for")
+#pragma pop_macro("wait_for")
+#pragma pop_macro("wait_set")
 #pragma pop_macro("was_created")
 #pragma pop_macro("what")
 #pragma pop_macro("whole_members")

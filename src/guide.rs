@@ -7,6 +7,7 @@
 //! | [`locks`] | which lock |
 //! | [`values`] | no commit twice, frames filled in place, waits and signals, memory that is there |
 //! | [`logs`] | every commit in order, or the newest: logs, queues, frames |
+//! | [`waiting`] | whichever of many values changes; thousands of them |
 //! | [`crashes`] | what is left when a process dies, and what a program does about it |
 //! | [`containers`] | which processes can share a cortex |
 //! | [`hosts`] | how other hosts get a value, and when not to do it so |
@@ -32,6 +33,9 @@ pub mod values {}
 
 #[doc = include_str!("../docs/guide/logs.md")]
 pub mod logs {}
+
+#[doc = include_str!("../docs/guide/waiting.md")]
+pub mod waiting {}
 
 #[doc = include_str!("../docs/guide/crashes.md")]
 pub mod crashes {}

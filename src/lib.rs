@@ -68,6 +68,8 @@ mod permission;
 mod segment;
 #[cfg(not(loom))]
 mod typed;
+#[cfg(not(loom))]
+mod wait_set;
 
 #[cfg(all(feature = "capi", not(loom)))]
 pub mod capi;
@@ -102,6 +104,8 @@ pub use typed::Follower;
 pub use typed::Observer;
 #[cfg(not(loom))]
 pub use typed::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
+#[cfg(not(loom))]
+pub use wait_set::{Change, Interrupter, Member, WaitSet, Watchable};
 
 /// The programs in README, as documentation tests.
 #[cfg(doctest)]

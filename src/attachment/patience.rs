@@ -3,7 +3,7 @@
 use crate::error::Cause;
 use crate::protocol::atomics::Ordering;
 use crate::protocol::interrupts::Interrupts;
-use crate::sys::SleepEnd;
+use crate::sys::{futex, SleepEnd};
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -39,6 +39,81 @@ impl Wait {
                 .checked_add(timeout)
                 .map_or(Self::Forever, Self::Until),
         }
+    }
+}
+
+/// The longest sleep of a waiter for change. A writer that is killed between its commit and its wake leaves the waiters
+/// asleep for at most that long; with the time to get a processor, a waiter returns within 50 ms.
+pub(crate) const SLICE: Duration = Duration::from_millis(40);
+
+/// The longest pause of a waiter that nobody wakes.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Pauses that grow to [`LONGEST_PAUSE`]: for a waiter that nobody wakes.
+#[derive(Debug)]
+pub(crate) struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(Duration::from_micros(10))
+    }
+}
+
+impl Pauses {
+    pub(crate) fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+/// Keeps a waiter from spinning where a word changes again and again and nothing was committed, as a hostile peer can
+/// have it. A commit changes its word once at most.
+#[derive(Debug)]
+pub(crate) struct NeedlessWakes {
+    left: u32,
+    allowed: u32,
+}
+
+impl NeedlessWakes {
+    /// For a waiter for so many values.
+    pub(crate) fn of(words: usize) -> Self {
+        let allowed = u32::try_from(words).unwrap_or(u32::MAX).saturating_add(16);
+        Self {
+            left: allowed,
+            allowed,
+        }
+    }
+
+    /// Returns whether the next sleep must last, whatever the words say.
+    pub(crate) fn are_too_many(&mut self) -> bool {
+        let are_too_many = self.left == 0;
+        // After it the words are tried once more.
+        self.left = self.left.max(u32::from(are_too_many));
+        are_too_many
+    }
+
+    /// Notes how a sleep on words ended that brought nothing new.
+    pub(crate) fn note(&mut self, end: SleepEnd) {
+        match end {
+            SleepEnd::Other => self.left = self.left.saturating_sub(1),
+            SleepEnd::TimeOver => self.left = self.allowed,
+            SleepEnd::Signal => {}
+        }
+    }
+
+    /// Sleeps on a word, or, where too many sleeps have ended early, without one.
+    pub(crate) fn sleep(
+        &mut self,
+        nap: Duration,
+        on_word: impl FnOnce(Duration) -> SleepEnd,
+    ) -> SleepEnd {
+        if self.are_too_many() {
+            return futex::sleep(nap.min(LONGEST_PAUSE));
+        }
+        let end = on_word(nap);
+        self.note(end);
+        end
     }
 }
 
@@ -166,5 +241,29 @@ impl<'a> Waiting<'a> {
     #[cold]
     fn interrupted(&self) -> Cause {
         Cause::Interrupted(self.operation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_changes_without_news_is_slept_on_less_and_less() {
+        let mut wakes = NeedlessWakes::of(1);
+        let mut tries = |ends: SleepEnd, count: usize| {
+            let mut tried = 0;
+            for _ in 0..count {
+                wakes.sleep(Duration::ZERO, |_| {
+                    tried += 1;
+                    ends
+                });
+            }
+            tried
+        };
+        assert_eq!(tries(SleepEnd::Other, 17), 17);
+        assert_eq!(tries(SleepEnd::Other, 10), 5, "every other sleep lasts");
+        assert_eq!(tries(SleepEnd::TimeOver, 2), 1);
+        assert_eq!(tries(SleepEnd::Other, 17), 17, "it was quiet meanwhile");
     }
 }

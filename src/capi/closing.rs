@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// the handle while it is closed, and every use after that, is forbidden. So is closing it in a signal
 /// handler, or in a callback of its lock or of the log.
 ///
-/// Fails with NEOCORTEX_ERR_BUSY while a guard is held through it in this process, or a call stays for a second in a lock
+/// Fails with NEOCORTEX_ERR_BUSY while a guard is held through it in this process, it is in a wait set, or a call stays for a second in a lock
 /// made of callbacks, which cannot be interrupted: it is then still open. After any other failure it is closed: fails
 /// with NEOCORTEX_ERR_CLEAN_SYSTEM, or _DIRTY_SYSTEM where something is left that the message names. In a forked child it
 /// never removes anything.
@@ -88,10 +88,10 @@ unsafe fn close(segment: *mut neocortex_segment) -> CortexResult<()> {
     // SAFETY: the caller's promise.
     let handle = unsafe { &*segment };
     handle.opened()?;
-    refuse_guards(handle)?;
+    refuse_use(handle)?;
     handle.stop_waits(CLOSING);
     // A call that was about to end may have begun a guard instead.
-    let result = await_calls(handle).and_then(|()| refuse_guards(handle));
+    let result = await_calls(handle).and_then(|()| refuse_use(handle));
     if let Err(error) = result {
         handle.interrupts.resume(CLOSING);
         return Err(error);
@@ -108,21 +108,22 @@ unsafe fn close(segment: *mut neocortex_segment) -> CortexResult<()> {
     }
 }
 
-fn refuse_guards(handle: &neocortex_segment) -> CortexResult<()> {
-    let is_held = handle
-        .try_full()
-        .is_some_and(|full| !handle.guards.are_none(full));
-    if is_held {
-        let (key, detail) = (handle.key(), "a guard is held through this handle");
-        // A destructor drops the status, and the cortex then stays for as long as the process lives.
-        tracing::error!(
-            key,
-            name = noted(key),
-            "closing a cortex: {detail}, so that it stays open"
-        );
-        return Err(CortexError::Busy { key, detail });
-    }
-    Ok(())
+/// Refuses to close a handle while a guard is held through it, or it is in a wait set.
+fn refuse_use(handle: &neocortex_segment) -> CortexResult<()> {
+    let has_guards = |full: &_| !handle.guards.are_none(full);
+    let detail = match handle.sets.load(Ordering::Relaxed) {
+        0 if handle.try_full().is_some_and(has_guards) => "a guard is held through this handle",
+        0 => return Ok(()),
+        _ => "this handle is in a wait set",
+    };
+    let key = handle.key();
+    // A destructor drops the status, and the cortex then stays for as long as the process lives.
+    tracing::error!(
+        key,
+        name = noted(key),
+        "closing a cortex: {detail}, so that it stays open"
+    );
+    Err(CortexError::Busy { key, detail })
 }
 
 fn await_calls(handle: &neocortex_segment) -> CortexResult<()> {

@@ -17,6 +17,7 @@
 //! | `guards` | reading and writing without a copy |
 //! | `records` | records of any length |
 //! | `following` | reading every commit in order |
+//! | `wait_set` | waiting for several segments at once |
 //! | `waiting` | waiting for a change, ending waits |
 //! | `upkeep` | poison, persistence, ownership |
 //! | `query` | what a handle tells of its segment |
@@ -56,6 +57,7 @@ mod copying;
 mod following;
 mod guards;
 mod records;
+mod wait_set;
 mod waiting;
 
 mod query;
@@ -94,4 +96,5 @@ pub use records::*;
 pub use status::*;
 pub use times::*;
 pub use upkeep::*;
+pub use wait_set::*;
 pub use waiting::*;

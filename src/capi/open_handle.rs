@@ -9,6 +9,7 @@ use crate::segment::{Limit, Segment, SegmentObserver};
 use crate::sys::memory;
 use std::cell::UnsafeCell;
 use std::ffi::CString;
+use std::sync::atomic::AtomicU32;
 use std::sync::Arc;
 
 /// A handle: one process's attachment to a segment. Opaque.
@@ -23,6 +24,8 @@ pub struct neocortex_segment {
     /// Those of what is opened; kept here too, because they are asked after it is closed.
     pub(super) interrupts: Arc<Interrupts>,
     key: i32,
+    /// In how many wait sets it is.
+    pub(super) sets: AtomicU32,
     pub(super) lock_name: CString,
     /// Empty where it was made by number.
     pub(super) name: CString,
@@ -62,6 +65,7 @@ impl neocortex_segment {
             guards: HeldGuards::default(),
             interrupts,
             key,
+            sets: AtomicU32::new(0),
             lock_name,
             name,
         }))

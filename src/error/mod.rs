@@ -104,7 +104,7 @@ pub enum CortexError {
     },
 
     /// The time given to the operation ran out, or it was not to wait at all.
-    #[error("{}: {operation} timed out: {}", shown(*key), why_timed_out(*key, operation))]
+    #[error("{}{operation} timed out: {}", on_key(*key), why_timed_out(*key, operation))]
     Timeout {
         /// The segment's key.
         key: i32,
@@ -197,7 +197,7 @@ pub enum CortexError {
 
     /// [`crate::Segment::interrupt`] ended the wait, or a signal where
     /// [`interruptible`](crate::SegmentOptions::interruptible) says so.
-    #[error("{}: {operation} was interrupted, through this handle (`interrupt`) or by a signal (`interruptible`). Nothing was changed; try again, or stop", shown(*key))]
+    #[error("{}{operation} was interrupted, through this handle (`interrupt`) or by a signal (`interruptible`). Nothing was changed; try again, or stop", on_key(*key))]
     Interrupted {
         /// The segment's key.
         key: i32,
@@ -308,6 +308,9 @@ fn on_key(key: i32) -> String {
 /// What the operation of a wait for the next commit is called.
 pub(crate) const WAITING_FOR_CHANGE: &str = "waiting for change";
 
+/// What the operation of a wait for the next commit to any of several values is called.
+pub(crate) const WAITING_FOR_ANY: &str = "waiting for any change";
+
 /// What the operation of a wait for a creator is called.
 pub(crate) const WAITING_FOR_CREATOR: &str = "waiting for its creator";
 
@@ -325,6 +328,7 @@ fn why_timed_out(key: i32, operation: &str) -> String {
         WAITING_FOR_CHANGE => format!(
             "nothing was committed meanwhile. `neocortex inspect {key}` shows the commits, and who is attached"
         ),
+        WAITING_FOR_ANY => "nothing was committed to a member of the wait set meanwhile".to_owned(),
         WAITING_FOR_CREATOR => {
             "nobody has created it. Is the creator running, with the same key or name? `neocortex list` shows what there is".to_owned()
         }

@@ -7,6 +7,7 @@
 //! | [`commit`] | the commit log: begun, committed, which slot, which bytes changed |
 //! | [`follow`] | the place of a follower, which reads every commit in order |
 //! | [`signal`] | waiting for change, and asking writers to pause |
+//! | [`telling`] | a thread that tells another of changes, and leaves out what is not asked for |
 //! | [`lifecycle`] | the state of a segment, and which process changes it |
 //! | [`participants`] | slots, their tenants and generations, and their lines in the segment |
 //! | [`beacons`] | which participants live: the semaphore set of a segment |
@@ -39,3 +40,4 @@ pub(crate) mod readers;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod scripted;
 pub(crate) mod signal;
+pub(crate) mod telling;

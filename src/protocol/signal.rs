@@ -15,6 +15,11 @@
 //! accesses themselves are relaxed. It is a flag and not a count, so a waiter that dies costs one
 //! needless wake and nothing else.
 //!
+//! **Several words at once** ([`ask`], [`wait_any`]). The waiter asks at each word, passes one fence for all of them, and
+//! looks at all versions. Where the bit is set already it is not set again: the load that saw it comes before the fence,
+//! so a writer whose fence is later does not load an older word than was seen, and one whose fence is earlier has
+//! committed before the look.
+//!
 //! **Requests.** A reader that a publisher overtakes again and again stores to `want` how long its copy takes; the
 //! publisher looks at it after each commit ([`publish`]), and pauses before it stores into the next slot: all
 //! that is committed does not change then ([`pause`]). The reader withdraws the request when its copy has succeeded,
@@ -120,6 +125,35 @@ pub(crate) fn wait<R>(
             return found;
         }
         sleep(&line.signal, expected);
+    }
+}
+
+/// Says at a word that a process waits, and returns the value with which to sleep on it. The caller passes a SeqCst fence
+/// before it looks.
+pub(crate) fn ask(line: &SignalLine) -> u32 {
+    let seen = line.signal.load(Ordering::Relaxed);
+    if seen & WAITING != 0 {
+        return seen;
+    }
+    line.signal.fetch_or(WAITING, Ordering::Relaxed) | WAITING
+}
+
+/// Alternately asks at some words ([`ask`]), looks, and sleeps on all of them, until a look finds something.
+/// `waiter` is handed from one to the other.
+pub(crate) fn wait_any<W, R>(
+    waiter: &mut W,
+    mut ask_all: impl FnMut(&mut W),
+    mut look: impl FnMut(&mut W) -> Option<R>,
+    mut sleep: impl FnMut(&mut W),
+) -> R {
+    loop {
+        ask_all(waiter);
+        // One for all of them: pairs with each writer's fence.
+        fence(Ordering::SeqCst);
+        if let Some(found) = look(waiter) {
+            return found;
+        }
+        sleep(waiter);
     }
 }
 

@@ -1,19 +1,21 @@
 //! Reading without taking part, through a read-only mapping, without a lock or a slot.
 //!
 //! An observer needs only read permission and cannot disturb any other process: it never stores, so it can neither ask
-//! a writer to pause nor sleep on a word. It validates each copy by the commit counters, which every writer keeps
-//! whatever its lock, and looks again at growing, bounded intervals.
+//! a writer to pause nor say that it waits. It validates each copy by the commit counters, which every writer keeps
+//! whatever its lock, and looks again at growing, bounded intervals. While it waits for a change it sleeps on the signal
+//! word all the same: where a participant waits too, the writer wakes both.
 
 use super::contents::out_of_range;
 use super::creator::wait_for_creator;
-use super::find::{self, Arrival, Pauses};
+use super::find::{self, Arrival};
 use super::memory;
 use super::options::SegmentOptions;
 use super::presence;
 use crate::attachment::mapped_segment::{header, MappedSegment};
-use crate::attachment::patience::{Timeout, Wait, Waiting};
+use crate::attachment::patience::{Pauses, Timeout, Wait, Waiting, LONGEST_PAUSE};
+use crate::attachment::slots::Slots;
 use crate::copy;
-use crate::error::{Attempt, Cause, CortexResult, Told, WAITING_FOR_CHANGE};
+use crate::error::{Attempt, Cause, CortexResult, Told};
 use crate::key::{Key, Wanted};
 use crate::locks::built_in::is_built_in;
 use crate::protocol::interrupts::{Interrupts, STOPPED};
@@ -27,16 +29,16 @@ use std::time::Duration;
 /// Watches the bytes of a segment, read-only.
 #[derive(Debug)]
 pub struct SegmentObserver {
-    pub(super) mapped: MappedSegment<ReadOnlyMapping>,
+    /// A copy of the mapping's slots, so that reading follows no pointer to find them.
+    pub(super) slots: Slots,
+    /// Shared with the wait sets that it is in.
+    pub(crate) mapped: Arc<MappedSegment<ReadOnlyMapping>>,
     timeout: Timeout,
     pub(crate) interrupts: Arc<Interrupts>,
 }
 
 /// How many times a copy is tried before the observer begins to sleep in between.
 const ATTEMPTS: u32 = 64;
-
-/// The longest sleep between two looks.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl SegmentObserver {
     /// Attaches read-only; a `size` of 0 accepts any size. The lock does not matter.
@@ -72,7 +74,8 @@ impl SegmentObserver {
         find::check_shape(size, options, &mapped.layout)?;
         memory::prefault(&mapped, options)?;
         let observer = Self {
-            mapped,
+            slots: mapped.slots,
+            mapped: Arc::new(mapped),
             timeout: Timeout::new(options.timeout),
             interrupts: Arc::new(Interrupts::new()),
         };
@@ -99,7 +102,7 @@ impl SegmentObserver {
                     // died.
                     let id = mapping.id();
                     drop(mapping);
-                    Pauses::new(options).sleep_for(LONGEST_PAUSE)?;
+                    find::Pauses::new(options).sleep_for(LONGEST_PAUSE)?;
                     if shm::find(key).is_ok_and(|found| found == id) {
                         return Err(Cause::Removed);
                     }
@@ -129,7 +132,7 @@ impl SegmentObserver {
 
     /// Returns how many writes were committed since the segment was created.
     pub fn version(&self) -> u64 {
-        self.mapped.ledger().committed()
+        self.slots.ledger().committed()
     }
 
     /// Returns the name of the segment's lock.
@@ -260,8 +263,8 @@ impl SegmentObserver {
         length: usize,
         timeout: Option<Duration>,
     ) -> CortexResult<u64> {
-        let ledger = self.mapped.ledger();
-        let slots = self.mapped.slots;
+        let slots = self.slots;
+        let ledger = self.slots.ledger();
         let copy = |commit| {
             // SAFETY: any slot is valid for the checked range.
             unsafe { copy::load(slots.of(commit).add(offset), buffer, length) };
@@ -274,21 +277,6 @@ impl SegmentObserver {
             || self.why_in_vain(),
         )
         .on(self.key())
-    }
-
-    /// Polls until the version is another than `since`, and returns it.
-    ///
-    /// # Errors
-    /// `Timeout`, `Removed`, `Interrupted`.
-    pub fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
-        let look = || match self.version() {
-            version if version != since => Some(Some(version)),
-            _ if self.is_removed() => Some(None),
-            _ => None,
-        };
-        self.poll(WAITING_FOR_CHANGE, timeout, look, || None)
-            .and_then(|result| result.ok_or(Cause::Removed))
-            .on(self.key())
     }
 
     /// Returns why a read in place cannot succeed, where that is known: the segment was removed, or its writer is gone.
@@ -361,7 +349,7 @@ impl SegmentObserver {
         let _call = self.interrupts.begin();
         let wait = Wait::lasting(timeout);
         let waiting = Waiting::new(&self.interrupts, wait, operation);
-        let mut pause = Duration::from_micros(10);
+        let mut pauses = Pauses::default();
         let mut count = 0_u32;
         loop {
             if let Some(result) = attempt() {
@@ -379,8 +367,7 @@ impl SegmentObserver {
                 return Err(is_late.then(&judge).flatten().unwrap_or(end));
             }
             if count > ATTEMPTS {
-                waiting.woken(futex::sleep(waiting.nap(pause)))?;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                waiting.woken(futex::sleep(waiting.nap(pauses.next())))?;
             } else {
                 count += 1;
                 crate::protocol::atomics::spin();

@@ -1,16 +1,14 @@
 //! Waiting for the next commit.
 
 use super::handle::Segment;
-use crate::attachment::patience::{Wait, Waiting};
+use super::observer::SegmentObserver;
+use crate::attachment::patience::{NeedlessWakes, Pauses, Wait, Waiting, SLICE};
 use crate::error::{Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
 use crate::locks::CortexSync;
 use crate::protocol::signal;
 use crate::sys::futex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// The longest sleep. A writer that is killed between its commit and its wake leaves the waiters asleep for at most
-/// that long; with the time to get a processor, a waiter returns within 50 ms.
-const SLICE: Duration = Duration::from_millis(40);
 
 impl<L: CortexSync> Segment<L> {
     /// Sleeps until the version is another than `since`, and returns it. It returns at once where the version already
@@ -47,9 +45,11 @@ impl<L: CortexSync> Segment<L> {
             }
             waiting.check().err().map(Err)
         };
+        let mut wakes = NeedlessWakes::of(1);
         signal::wait(line, look, |word, value| {
+            let end = wakes.sleep(waiting.nap(SLICE), |nap| futex::wait(word, value, nap));
             // The next look returns the error, unless there is a new version.
-            let _ = waiting.woken(futex::wait(word, value, waiting.nap(SLICE)));
+            let _ = waiting.woken(end);
         })
         .on(self.key())
     }
@@ -61,6 +61,45 @@ impl<L: CortexSync> Segment<L> {
         CortexError::Busy {
             key: self.key(),
             detail,
+        }
+    }
+}
+
+impl SegmentObserver {
+    /// Sleeps until the version is another than `since`, and returns it. It returns at once where the version already is.
+    ///
+    /// An observer stores nothing, so no writer knows that it waits. It is woken at once where a participant waits for
+    /// the same change ([`crate::Segment::wait_changed`]), and looks within a millisecond where none does.
+    ///
+    /// # Errors
+    /// `Timeout`, `Removed`, `Interrupted`.
+    pub fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
+        match self.version() {
+            version if version != since => Ok(version),
+            _ => self.await_change(since, timeout).on(self.key()),
+        }
+    }
+
+    fn await_change(&self, since: u64, timeout: Option<Duration>) -> Result<u64, Cause> {
+        let word = &self.slots.signal().signal;
+        let _call = self.interrupts.begin();
+        let wait = Wait::lasting(timeout);
+        let waiting = Waiting::new(&self.interrupts, wait, WAITING_FOR_CHANGE);
+        let (mut pauses, mut wakes) = (Pauses::default(), NeedlessWakes::of(1));
+        loop {
+            // Acquire: the version is then no older. What it misses all the same it finds after its pause.
+            let seen = word.load(Ordering::Acquire);
+            let version = self.version();
+            if version != since {
+                return Ok(version);
+            }
+            if self.is_removed() {
+                return Err(Cause::Removed);
+            }
+            waiting.check()?;
+            let nap = waiting.nap(pauses.next());
+            let end = wakes.sleep(nap, |nap| futex::wait_read_only(word, seen, nap));
+            waiting.woken(end)?;
         }
     }
 }

@@ -65,7 +65,9 @@ fn retry<T>(mut attempt: impl FnMut() -> SysResult<T>) -> SysResult<T> {
 pub(crate) enum SleepEnd {
     /// A signal handler has run on this thread, and ended it early.
     Signal,
-    /// It was woken, its time was over, or there was nothing to sleep for.
+    /// Its time was over.
+    TimeOver,
+    /// It was woken, or there was nothing to sleep for.
     Other,
 }
 
@@ -82,6 +84,7 @@ impl SleepEnd {
         };
         match io::Error::last_os_error().raw_os_error() {
             Some(number) if result == -1 && is_signal(number) => Self::Signal,
+            Some(libc::ETIMEDOUT) if result == -1 => Self::TimeOver,
             _ => Self::Other,
         }
     }

@@ -1,4 +1,7 @@
-//! A cheap name for the calling thread, unique among the threads that live in this process.
+//! A cheap name for the calling thread, unique among the threads that live in this process; and starting threads.
+
+use super::{Failure, SysResult};
+use std::thread::JoinHandle;
 
 /// Returns the name of the calling thread. It is never 0, and even. Another thread may get the same one after this
 /// thread has ended.
@@ -40,4 +43,31 @@ pub(crate) fn token() -> usize {
         }
         PLACE.with(|place| std::ptr::from_ref(place) as usize)
     }
+}
+
+/// Starts a thread on which every signal is blocked.
+///
+/// # Errors
+/// `EAGAIN` where the system has no more threads, `ENOMEM`.
+pub(crate) fn spawn_without_signals(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> SysResult<JoinHandle<()>> {
+    // A thread begins with the mask of the one that starts it.
+    // SAFETY: a signal set is plain old data; all zeros is a value, and is overwritten.
+    let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+    // SAFETY: live signal sets; neither call can fail with these arguments.
+    unsafe {
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+    }
+    let result = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work);
+    // SAFETY: the mask that this thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    result.map_err(|error| Failure {
+        call: "pthread_create",
+        error,
+    })
 }

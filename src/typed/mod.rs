@@ -7,6 +7,7 @@ mod follower;
 mod guards;
 mod observer;
 mod update;
+mod watchable;
 mod within;
 
 pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};

@@ -145,7 +145,7 @@ impl<T: CheckedBitPattern> Observer<T> {
         self.segment.set_timeout(timeout);
     }
 
-    /// Polls until the version is another than `since`, and returns it: see [`SegmentObserver::wait_changed`].
+    /// Sleeps until the version is another than `since`, and returns it: see [`SegmentObserver::wait_changed`].
     ///
     /// # Errors
     /// As [`SegmentObserver::wait_changed`].

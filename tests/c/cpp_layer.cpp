@@ -522,6 +522,31 @@ void records_have_any_length()
     thrown(neocortex::status::unsupported, [&] { value.next_record(since, record, 1h, missed); });
 }
 
+void any_of_several_is_waited_for()
+{
+    auto first = neocortex::cortex<std::uint64_t>::create(check_key(), 0);
+    auto owner = neocortex::segment::create(check_key(), 8);
+    auto bytes = neocortex::segment::attach(owner.key(), 8);
+    const auto theirs = neocortex::observer<std::uint64_t>::attach(first.key());
+    neocortex::wait_set set;
+    set.add(first, first.version(), &first);
+    set.add(bytes, bytes.version(), &bytes);
+    CHECK(set.wait_for(1ms).empty());
+    first.write(5);
+    const auto told = set.wait();
+    CHECK(told.size() == 1 && told[0].tag == &first && told[0].version == 1 && !told[0].is_removed);
+    set.add(theirs, 0);
+    CHECK(set.wait(1).size() == 1);
+    set.remove(theirs);
+    set.remove(first);
+    thrown(neocortex::status::invalid_argument, [&] { set.remove(first); });
+    owner.close();
+    CHECK(set.wait()[0].is_removed && bytes.is_removed());
+    set.interrupt();
+    thrown(neocortex::status::interrupted, [&] { static_cast<void>(set.wait()); });
+    CHECK(set.raw() != nullptr);
+}
+
 void commits_are_followed()
 {
     auto mine = neocortex::cortex<std::uint64_t>::create(check_key(), 0, neocortex::options().slots(8));
@@ -867,6 +892,7 @@ CHECK_MAIN(
     CHECK_ONCE(large_values_fit_the_stack_once),
     CHECK_ONCE(a_creator_that_dies_leaves_its_value_or_nothing),
     CHECK_ONCE(changes_are_waited_for),
+    CHECK_ONCE(any_of_several_is_waited_for),
     CHECK_ONCE(commits_are_followed),
     CHECK_ONCE(records_have_any_length),
     CHECK_ONCE(an_interrupt_ends_the_wait),

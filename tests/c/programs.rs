@@ -30,7 +30,7 @@ macro_rules! c_tests {
     )*};
 }
 
-c_tests!(access cpp_layer custom_lock endings follow fork guards inplace kill life log messages moved named names options races readonly refusals statics values wait);
+c_tests!(access cpp_layer custom_lock endings follow fork guards inplace kill life log messages moved named names options races readonly refusals statics values wait wait_set);
 
 /// Builds `tests/c/races.cpp` as one does for a tool; what the linker says where it cannot.
 fn build_races(program: &Path, arguments: &[&str]) -> Result<(), String> {

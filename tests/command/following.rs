@@ -236,3 +236,42 @@ fn follow_lets_go_of_a_cortex_that_everybody_has_left() {
     line.clear();
     assert_eq!(out.read_line(&mut line).unwrap(), 0, "{line}");
 }
+
+#[test]
+fn wait_tells_which_of_several_has_changed() {
+    let kernel = Kernel::new();
+    let (one, other) = (create(&kernel, 2, 3), create(&kernel, 2, 5));
+    let keys = [one.key().to_string(), other.key().to_string()];
+    let late = fails(7, &["wait", &keys[0], &keys[1], "--timeout", "0.01"]);
+    assert!(late.contains("before the time was over"), "{late}");
+    assert_eq!(
+        succeeds(&["wait", &keys[1], "--since", "4"]),
+        format!("{} 5\n", keys[1])
+    );
+    let with_value = ["wait", &keys[0], "--since", "1", "--as", "u64"];
+    assert_eq!(succeeds(&with_value), format!("{} 3 30\n", keys[0]));
+    let both = fails(2, &["wait", &keys[0], &keys[1], "--since", "1"]);
+    assert!(both.contains("give one key"), "{both}");
+    fails(3, &["wait", &kernel.key().to_string()]);
+
+    let mut child = neocortex(&["watch", &keys[0], &keys[1], "--as", "u64", "--count", "2"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut words = || {
+        let line = lines.next().unwrap().unwrap();
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(),
+        ["SECONDS", "KEY", "COMMIT", "NOT", "SEEN", "VALUE"]
+    );
+    other.write(7).unwrap();
+    assert_eq!(words()[1..], [&*keys[1], "6", "0", "7"]);
+    one.write(8).unwrap();
+    assert_eq!(words()[1..], [&*keys[0], "4", "0", "8"]);
+    assert!(child.wait().unwrap().success());
+}

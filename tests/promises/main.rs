@@ -21,3 +21,4 @@ mod torn;
 mod typed;
 mod versioned;
 mod wait;
+mod wait_set;

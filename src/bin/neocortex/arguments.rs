@@ -50,13 +50,19 @@ pub enum Command {
     /// is named only if it has the cortex mapped; where it is in another PID namespace, or this user may not look at
     /// it, that is said. Observers that wait are not told from others. Only Linux tells more than a number.
     Inspect(Inspect),
-    /// Each commit as it happens
+    /// Each commit as it happens, of one cortex or of several
     ///
     /// One line for each: seconds since the command began, the commit's number, how many commits before it were not
-    /// seen, seconds since the last line, commits in a second. Ends on Ctrl-C, when the reader of its output has left,
+    /// seen, seconds since the last line, commits in a second. Of several cortexes, or with --as: seconds, the key, the
+    /// commit's number, how many were not seen, the value. Ends on Ctrl-C, when the reader of its output has left,
     /// and when the cortex is removed (status 3). While no participant lives it keeps no mapping, so that a stale
     /// cortex can be replaced; commits are then looked for every 50 ms.
     Watch(Watch),
+    /// Wait until any of these cortexes changes
+    ///
+    /// Prints a line for each that has: its key, the commit's number, with --as the value. Ends with status 7 when the
+    /// time is over, and with 3 when one is removed.
+    Wait(Wait),
     /// The value of each commit, in order, and how many were missed
     ///
     /// One line for each: the commit's number, how many commits before it were overwritten before they could be read, and
@@ -147,16 +153,38 @@ pub struct Inspect {
 
 #[derive(Args)]
 pub struct Watch {
-    #[command(flatten)]
-    pub target: Target,
+    /// Names or keys: decimal, negative, or hexadecimal (0x...)
+    #[arg(value_name = "KEY", required = true, value_parser = key, allow_negative_numbers = true)]
+    pub keys: Vec<Key>,
     #[command(flatten)]
     pub creator: Creator,
+    /// Show the values, as this
+    #[arg(long = "as", value_name = "TYPE", value_enum)]
+    pub kind: Option<Kind>,
     /// End after so many lines
     #[arg(long)]
     pub count: Option<u64>,
     /// An object for each line
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Wait {
+    /// Names or keys: decimal, negative, or hexadecimal (0x...)
+    #[arg(value_name = "KEY", required = true, value_parser = key, allow_negative_numbers = true)]
+    pub keys: Vec<Key>,
+    #[command(flatten)]
+    pub creator: Creator,
+    /// The commit that is known, of one cortex: returns at once where there is another
+    #[arg(long, value_name = "N", value_parser = unsigned)]
+    pub since: Option<u64>,
+    /// Wait for no longer than so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Show the values, as this
+    #[arg(long = "as", value_name = "TYPE", value_enum)]
+    pub kind: Option<Kind>,
 }
 
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! The command `neocortex`: what is shared on this machine, in what state, and what to do about it.
 //!
-//! It uses the public interface of the library alone. Every sub-command that only looks (`list`, `inspect`, `watch`,
+//! It uses the public interface of the library alone. Every sub-command that only looks (`list`, `inspect`, `watch`, `wait`,
 //! `follow`, `top`, `read`) maps read-only, claims no participant slot, and stores nothing. Output goes through `io::Write` and
 //! never through `println!`, which panics when its reader has left.
 
@@ -16,6 +16,7 @@ mod manual;
 mod output;
 mod people;
 mod remove;
+mod several;
 mod show;
 mod stop;
 mod top;
@@ -48,9 +49,13 @@ fn main() -> ExitCode {
                 .and_then(|()| follow::run(&arguments)),
         ),
         Command::Watch(arguments) => done(
-            access::await_creator(&arguments.target.key, &arguments.creator)
-                .and_then(|()| watch::run(&arguments)),
+            match arguments.keys.len() == 1 && arguments.kind.is_none() {
+                true => access::await_creator(&arguments.keys[0], &arguments.creator)
+                    .and_then(|()| watch::run(&arguments)),
+                false => several::watch(&arguments),
+            },
         ),
+        Command::Wait(arguments) => done(several::wait(&arguments)),
         Command::Top(arguments) => done(top::run(&arguments)),
         Command::Create(arguments) => done(access::create(&arguments)),
         Command::Read(arguments) => done(

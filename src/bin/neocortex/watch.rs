@@ -1,4 +1,4 @@
-//! `watch`: each commit with its time, rate and gaps.
+//! `watch` of one cortex: each commit with its time, rate and gaps.
 //!
 //! A mapping is kept only while a participant lives, because a replacer looks whether there is any mapping; without
 //! one, commits are looked for by key. One segment is watched: a segment that takes its place is another one.
@@ -29,7 +29,7 @@ struct Watched<'a> {
 
 pub fn run(arguments: &Watch) -> Outcome {
     let stop = Stop::new()?;
-    let key = &arguments.target.key;
+    let key = &arguments.keys[0];
     let info = inspect::segment(key)?;
     let mut observer = attach(&info)?;
     let now = Instant::now();
@@ -108,7 +108,7 @@ impl Watched<'_> {
     }
 
     fn look(&self) -> Outcome<SegmentInfo> {
-        look(&self.arguments.target.key, self.id)
+        look(&self.arguments.keys[0], self.id)
     }
 
     fn head(&self) -> Outcome {

@@ -16,17 +16,39 @@ use std::cell::Cell;
 /// How many slots, lines and beacons.
 pub(super) const SLOTS: usize = 3;
 
-/// Where threads sleep on one word.
-struct SleepQueue {
+/// Where threads sleep on one word, or a thread on several.
+pub(super) struct SleepQueue {
     lock: Mutex<()>,
     sleepers: Condvar,
 }
 
 impl SleepQueue {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             lock: Mutex::new(()),
             sleepers: Condvar::new(),
+        }
+    }
+
+    /// Sleeps while each word has its value.
+    pub(super) fn sleep(&self, words: &[(&AtomicU32, u32)]) {
+        let guard = self.lock.lock().unwrap();
+        full_barrier();
+        let is_as_before =
+            |&(word, value): &(&AtomicU32, u32)| word.load(Ordering::Relaxed) == value;
+        if words.iter().all(is_as_before) {
+            drop(self.sleepers.wait(guard).unwrap());
+        }
+    }
+
+    /// Wakes those who sleep here: one, or all.
+    pub(super) fn wake(&self, all: bool) {
+        full_barrier();
+        let _guard = self.lock.lock().unwrap();
+        if all {
+            self.sleepers.notify_all();
+        } else {
+            self.sleepers.notify_one();
         }
     }
 }
@@ -145,24 +167,12 @@ impl Kernel {
 
     /// Sleeps on a word while it has this value.
     pub(super) fn sleep(&self, word: &AtomicU32, value: u32) {
-        let sleep_queue = self.sleep_queue(word);
-        let guard = sleep_queue.lock.lock().unwrap();
-        full_barrier();
-        if word.load(Ordering::Relaxed) == value {
-            drop(sleep_queue.sleepers.wait(guard).unwrap());
-        }
+        self.sleep_queue(word).sleep(&[(word, value)]);
     }
 
     /// Wakes those who sleep on a word: one, or all.
     pub(super) fn wake(&self, word: &AtomicU32, all: bool) {
-        full_barrier();
-        let sleep_queue = self.sleep_queue(word);
-        let _guard = sleep_queue.lock.lock().unwrap();
-        if all {
-            sleep_queue.sleepers.notify_all();
-        } else {
-            sleep_queue.sleepers.notify_one();
-        }
+        self.sleep_queue(word).wake(all);
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`commit`] | relaxed atomics for the racy copy |
 //! | [`follow`] | the same |
 //! | [`signal`] | [`kernel`]: sleeping and waking |
+//! | [`telling`] | [`kernel`]: sleeping on several words |
 //! | [`rwlock`] | [`kernel`] |
 //! | [`membership`] | [`kernel`] |
 //! | [`lifecycle`] | the gate and one beacon |
@@ -56,6 +57,8 @@ mod ownership;
 mod rwlock;
 #[cfg(test)]
 mod signal;
+#[cfg(test)]
+mod telling;
 
 /// Explores every interleaving with at most `preemptions` preemptions (or `LOOM_MAX_PREEMPTIONS`, if that
 /// is more); `None` is all.

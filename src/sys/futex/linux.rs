@@ -26,15 +26,23 @@ impl Time64 {
 /// Sleeps while `*word == expected`, at most `limit`.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) -> SleepEnd {
     let _uncancelled = cancel::Disabled::new();
-    SleepEnd::of(call_wait(word, expected, limit))
+    SleepEnd::of(call_wait(libc::FUTEX_WAIT, word, expected, limit))
+}
+
+/// [`wait`] on a word that only threads of this process change, and wake by [`wake_own`].
+pub(crate) fn wait_own(word: &AtomicU32, expected: u32, limit: Duration) -> SleepEnd {
+    let _uncancelled = cancel::Disabled::new();
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    SleepEnd::of(call_wait(operation, word, expected, limit))
 }
 
 /// Calls the kernel with a time-out of this layout.
 ///
 /// # Safety
-/// `number` is a call of the family `futex` whose time-out has the layout `T`.
+/// `number` is a call of the family `futex` whose time-out has the layout `T`, and `operation` is FUTEX_WAIT.
 unsafe fn call<T>(
     number: libc::c_long,
+    operation: libc::c_int,
     word: &AtomicU32,
     expected: u32,
     timeout: &T,
@@ -42,19 +50,37 @@ unsafe fn call<T>(
     let timeout: *const T = timeout;
     // SAFETY: the word is live and aligned, the time-out is live and of the call's layout (the caller's promise);
     // FUTEX_WAIT reads both. The time-out is relative and on the monotonic clock (futex(2)).
-    unsafe { libc::syscall(number, word.as_ptr(), libc::FUTEX_WAIT, expected, timeout) }
+    unsafe { libc::syscall(number, word.as_ptr(), operation, expected, timeout) }
 }
 
 /// On 64 bits there is one call. (x32 has 64-bit times too.)
 #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
-fn call_wait(word: &AtomicU32, expected: u32, limit: Duration) -> libc::c_long {
+fn call_wait(
+    operation: libc::c_int,
+    word: &AtomicU32,
+    expected: u32,
+    limit: Duration,
+) -> libc::c_long {
     // SAFETY: on 64 bits and on x32 the layout is this one.
-    unsafe { call(libc::SYS_futex, word, expected, &Time64::new(limit)) }
+    unsafe {
+        call(
+            libc::SYS_futex,
+            operation,
+            word,
+            expected,
+            &Time64::new(limit),
+        )
+    }
 }
 
 /// On 32 bits there are two: `futex_time64` since Linux 5.1, and `futex` with a time-out of 32-bit halves before.
 #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
-fn call_wait(word: &AtomicU32, expected: u32, limit: Duration) -> libc::c_long {
+fn call_wait(
+    operation: libc::c_int,
+    word: &AtomicU32,
+    expected: u32,
+    limit: Duration,
+) -> libc::c_long {
     use narrow::{Time32, FUTEX_TIME64};
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -63,7 +89,7 @@ fn call_wait(word: &AtomicU32, expected: u32, limit: Duration) -> libc::c_long {
     static LACKS_TIME64: AtomicBool = AtomicBool::new(false);
     if !LACKS_TIME64.load(Ordering::Relaxed) {
         // SAFETY: `futex_time64` takes a `__kernel_timespec`.
-        let answer = unsafe { call(FUTEX_TIME64, word, expected, &Time64::new(limit)) };
+        let answer = unsafe { call(FUTEX_TIME64, operation, word, expected, &Time64::new(limit)) };
         let error = std::io::Error::last_os_error().raw_os_error();
         // No answer that futex(2) has for FUTEX_WAIT: the kernel is older, or a filter does not know the call.
         if answer != -1 || !matches!(error, Some(libc::ENOSYS | libc::EPERM)) {
@@ -72,7 +98,15 @@ fn call_wait(word: &AtomicU32, expected: u32, limit: Duration) -> libc::c_long {
         LACKS_TIME64.store(true, Ordering::Relaxed);
     }
     // SAFETY: on 32 bits `futex` takes the kernel's `old_timespec32`.
-    unsafe { call(libc::SYS_futex, word, expected, &Time32::new(limit)) }
+    unsafe {
+        call(
+            libc::SYS_futex,
+            operation,
+            word,
+            expected,
+            &Time32::new(limit),
+        )
+    }
 }
 
 #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
@@ -105,17 +139,23 @@ mod narrow {
     }
 }
 
-fn wake(word: &AtomicU32, count: libc::c_int) {
+fn wake(operation: libc::c_int, word: &AtomicU32, count: libc::c_int) {
     // SAFETY: FUTEX_WAKE only uses the address to find the sleepers.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, count) };
 }
 
 pub(crate) fn wake_one(word: &AtomicU32) {
-    wake(word, 1);
+    wake(libc::FUTEX_WAKE, word, 1);
 }
 
 pub(crate) fn wake_all(word: &AtomicU32) {
-    wake(word, libc::c_int::MAX);
+    wake(libc::FUTEX_WAKE, word, libc::c_int::MAX);
+}
+
+/// Wakes the threads of this process that sleep by [`wait_own`], or on their own word of several.
+pub(crate) fn wake_own(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    wake(operation, word, libc::c_int::MAX);
 }
 
 #[cfg(test)]
@@ -123,7 +163,7 @@ mod tests {
     use super::*;
 
     fn answer(word: &AtomicU32, expected: u32, limit: Duration) -> Option<i32> {
-        (call_wait(word, expected, limit) == -1)
+        (call_wait(libc::FUTEX_WAIT, word, expected, limit) == -1)
             .then(|| std::io::Error::last_os_error().raw_os_error())
             .flatten()
     }
@@ -147,7 +187,15 @@ mod tests {
         let (word, limit) = (AtomicU32::new(7), Duration::from_millis(3));
         let start = std::time::Instant::now();
         // SAFETY: as in `call_wait`.
-        let answer = unsafe { call(libc::SYS_futex, &word, 7, &narrow::Time32::new(limit)) };
+        let answer = unsafe {
+            call(
+                libc::SYS_futex,
+                libc::FUTEX_WAIT,
+                &word,
+                7,
+                &narrow::Time32::new(limit),
+            )
+        };
         let error = std::io::Error::last_os_error().raw_os_error();
         assert_eq!((answer, error), (-1, Some(libc::ETIMEDOUT)));
         assert!(start.elapsed() >= limit);

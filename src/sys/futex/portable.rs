@@ -13,7 +13,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) -> SleepEnd
     // Acquire: what was stored before the change is seen by the caller that looks next.
     while word.load(Ordering::Acquire) == expected {
         let Some(left) = limit.checked_sub(start.elapsed()) else {
-            break;
+            return SleepEnd::TimeOver;
         };
         if sleep(pause.min(left)) == SleepEnd::Signal {
             return SleepEnd::Signal;
