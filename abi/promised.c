@@ -171,6 +171,7 @@ FUNCTION(neocortex_wait_set_close, void (*)(neocortex_wait_set *));
 FUNCTION(neocortex_wait_set_add, int32_t (*)(neocortex_wait_set *, neocortex_segment *, uint64_t, void *));
 FUNCTION(neocortex_wait_set_remove, int32_t (*)(neocortex_wait_set *, neocortex_segment *));
 FUNCTION(neocortex_wait_set_wait, int32_t (*)(neocortex_wait_set *, int64_t, neocortex_change *, size_t, size_t *));
+FUNCTION(neocortex_wait_set_fd, int32_t (*)(neocortex_wait_set *, int *));
 FUNCTION(neocortex_wait_set_interrupt, int32_t (*)(neocortex_wait_set *));
 FUNCTION(neocortex_timeout, int64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_interrupt, int32_t (*)(neocortex_segment *));

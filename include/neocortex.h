@@ -1125,6 +1125,24 @@ neocortex_status neocortex_wait_set_wait(struct neocortex_wait_set *set,
                                          size_t *count);
 
 /**
+ * Stores in *fd a descriptor that is readable while a change is to be told, for epoll, poll and the event loops that are
+ * built on them. neocortex_wait_set_wait with NEOCORTEX_TRY takes the changes and makes it unreadable; nothing is read
+ * from the descriptor itself. It is the same until the set is closed, which closes it. A forked child calls this again, and
+ * gets a descriptor of its own.
+ *
+ * From the first call on threads of the library, on which all signals are blocked, watch the segments: one for each 127
+ * of them.
+ *
+ * Fails with NEOCORTEX_ERR_CLEAN_SYSTEM where there are no more descriptors (EMFILE, ENFILE) or threads (EAGAIN);
+ * neocortex_wait_set_wait fails so too from then on, while a segment that was added finds no thread.
+ * _INVALID_ARGUMENT; _BUSY while another thread waits by the set.
+ *
+ * # Safety
+ * `set` is NULL or an open set, `fd` is NULL or valid for a number.
+ */
+neocortex_status neocortex_wait_set_fd(struct neocortex_wait_set *set, int *fd);
+
+/**
  * Ends the wait of this process by the set, or else its next one, with NEOCORTEX_ERR_INTERRUPTED. Async-signal-safe.
  * Fails with NEOCORTEX_ERR_INVALID_ARGUMENT for NULL.
  *

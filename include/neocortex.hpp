@@ -2356,6 +2356,16 @@ public:
     return told;
   }
 
+  /// Returns a descriptor that is readable while a change is to be told, for epoll, poll, and what is built on them, such as
+  /// asio. wait_for(timeout::never()) takes the changes and makes it unreadable. The set closes it.
+  ///
+  /// \throws error  clean_system where there are no more descriptors or threads; busy while another thread waits.
+  [[nodiscard]] int fd() {
+    int found = -1;
+    detail::check(neocortex_wait_set_fd(handle_.get(), &found));
+    return found;
+  }
+
   /// Ends the wait of this set, or the next one, with status::interrupted. A signal handler may call it.
   void interrupt() const noexcept { static_cast<void>(neocortex_wait_set_interrupt(handle_.get())); }
 

@@ -105,7 +105,7 @@ pub use typed::Observer;
 #[cfg(not(loom))]
 pub use typed::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
 #[cfg(not(loom))]
-pub use wait_set::{Change, Interrupter, Member, WaitSet, Watchable};
+pub use wait_set::{Change, Changed, ChangedAny, Interrupter, Member, WaitSet, Watchable};
 
 /// The programs in README, as documentation tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@
 //!
 //! **Invariant.** What is process-local (holder, interrupts) is never in the segment.
 
+pub(crate) mod companion;
 pub(crate) mod loss;
 pub(crate) mod mapped_segment;
 pub(crate) mod own_handles;

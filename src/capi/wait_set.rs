@@ -10,7 +10,8 @@ use crate::sys::{cancel, fork, futex};
 use crate::wait_set::{Interrupter, Member, WaitSet};
 use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -274,6 +275,38 @@ pub unsafe extern "C" fn neocortex_wait_set_wait(
         }
         // SAFETY: not NULL, and the caller's promise.
         unsafe { count.write(set.changes.len()) };
+        Ok(())
+    })
+}
+
+/// Stores in *fd a descriptor that is readable while a change is to be told, for epoll, poll and the event loops that are
+/// built on them. neocortex_wait_set_wait with NEOCORTEX_TRY takes the changes and makes it unreadable; nothing is read
+/// from the descriptor itself. It is the same until the set is closed, which closes it. A forked child calls this again, and
+/// gets a descriptor of its own.
+///
+/// From the first call on threads of the library, on which all signals are blocked, watch the segments: one for each 127
+/// of them.
+///
+/// Fails with NEOCORTEX_ERR_CLEAN_SYSTEM where there are no more descriptors (EMFILE, ENFILE) or threads (EAGAIN);
+/// neocortex_wait_set_wait fails so too from then on, while a segment that was added finds no thread.
+/// _INVALID_ARGUMENT; _BUSY while another thread waits by the set.
+///
+/// # Safety
+/// `set` is NULL or an open set, `fd` is NULL or valid for a number.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_wait_set_fd(
+    set: *mut neocortex_wait_set,
+    fd: *mut c_int,
+) -> neocortex_status {
+    let _uncancelled = cancel::Disabled::new();
+    enter(|| {
+        // SAFETY: the caller's promise.
+        let set = unsafe { borrow(set, "set") }?;
+        check_not_null(fd, "fd").on_no_key()?;
+        let mut used = set.enter().on_no_key()?;
+        let found = used.content().set.fd()?.as_raw_fd();
+        // SAFETY: not NULL, and the caller's promise.
+        unsafe { fd.write(found) };
         Ok(())
     })
 }

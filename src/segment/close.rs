@@ -64,6 +64,8 @@ impl<L: CortexSync> Segment<L> {
 
     /// Does everything that a drop does, except dropping the attachment. It is called once.
     fn shut(&mut self) -> Result<(), Cause> {
+        // First, for it keeps the mapping.
+        self.companion.end();
         let is_here = self.is_owner() && self.attachment.ids_are_ours();
         // The right is checked before the segment is marked and before the lock is told of the end: without the right
         // the segment stays, and other processes may adopt it at once.

@@ -4,6 +4,7 @@
 
 use super::contents::out_of_range;
 use super::options::SegmentOptions;
+use crate::attachment::companion::Companion;
 use crate::attachment::patience::Timeout;
 use crate::attachment::slots::Slots;
 use crate::attachment::Attachment;
@@ -45,6 +46,8 @@ pub struct Segment<L: CortexSync = SeqLock> {
     pub(super) lock: ManuallyDrop<L>,
     pub(crate) attachment: Arc<Attachment>,
     timeout: Timeout,
+    /// What its futures have of their own.
+    pub(crate) companion: Companion,
     /// 1 in the process that took ownership through this handle last.
     pub(super) owner: AtomicOfProcess,
     /// Whether the lock has been told that this handle is, or was, the owner.
@@ -66,6 +69,7 @@ impl<L: CortexSync> Segment<L> {
             lock: ManuallyDrop::new(lock),
             attachment,
             timeout: Timeout::new(options.timeout),
+            companion: Companion::new(),
             owner: AtomicOfProcess::default(),
             is_lock_told: false,
             was_created: false,

@@ -11,6 +11,7 @@ use super::find::{self, Arrival};
 use super::memory;
 use super::options::SegmentOptions;
 use super::presence;
+use crate::attachment::companion::Companion;
 use crate::attachment::mapped_segment::{header, MappedSegment};
 use crate::attachment::patience::{Pauses, Timeout, Wait, Waiting, LONGEST_PAUSE};
 use crate::attachment::slots::Slots;
@@ -34,6 +35,8 @@ pub struct SegmentObserver {
     /// Shared with the wait sets that it is in.
     pub(crate) mapped: Arc<MappedSegment<ReadOnlyMapping>>,
     timeout: Timeout,
+    /// What its futures have of their own.
+    pub(crate) companion: Companion,
     pub(crate) interrupts: Arc<Interrupts>,
 }
 
@@ -77,6 +80,7 @@ impl SegmentObserver {
             slots: mapped.slots,
             mapped: Arc::new(mapped),
             timeout: Timeout::new(options.timeout),
+            companion: Companion::new(),
             interrupts: Arc::new(Interrupts::new()),
         };
         observer

@@ -6,6 +6,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod clock;
+pub(crate) mod event;
 pub(crate) mod fork;
 pub(crate) mod futex;
 mod loaded;

@@ -1,6 +1,8 @@
 /* Waiting for several segments at once: each change is told once, with its tag; what ends a wait; what is refused. */
 #include "check.h"
 
+#include <poll.h>
+
 enum { SEGMENTS = 3, MANY = 130 };
 
 /* Waits for one change; the one that is told. */
@@ -210,6 +212,41 @@ static void a_large_set_is_told_too(void)
     }
 }
 
+/* For an event loop: readable until the changes are taken, from whatever process. */
+static void a_descriptor_is_readable_until_the_changes_are_taken(void)
+{
+    enum { TURNS = 100 };
+    neocortex_segment *segment = check_create(8, NULL);
+    neocortex_wait_set *set = neocortex_wait_set_open();
+    struct pollfd poll_for = {-1, POLLIN, 0};
+    int again = -1;
+    pid_t child;
+
+    CHECK_OK(neocortex_wait_set_add(set, segment, 0, segment));
+    CHECK_OK(neocortex_wait_set_fd(set, &poll_for.fd));
+    CHECK_OK(neocortex_wait_set_fd(set, &again));
+    CHECK(again == poll_for.fd && poll(&poll_for, 1, 0) == 0);
+    child = check_fork();
+    if (child == 0) {
+        for (uint64_t turn = 0; turn < TURNS; turn++) {
+            check_write(segment, turn);
+        }
+        _exit(0);
+    }
+    for (uint64_t version = 0; version < TURNS;) {
+        CHECK(poll(&poll_for, 1, -1) == 1);
+        neocortex_change change = check_told(set);
+        CHECK(change.version > version && change.tag == segment);
+        version = change.version;
+    }
+    CHECK_CHILD(child);
+    CHECK(poll(&poll_for, 1, 0) == 0);
+    CHECK_STATUS(neocortex_wait_set_fd(NULL, &again), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(neocortex_wait_set_fd(set, NULL), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    neocortex_wait_set_close(set);
+    CHECK_OK(neocortex_close(segment));
+}
+
 static void what_is_refused(void)
 {
     neocortex_segment *segment = check_create(8, NULL);
@@ -242,4 +279,5 @@ CHECK_MAIN(
     CHECK_ONCE(a_removal_is_told_once),
     CHECK_ONCE(an_interrupt_ends_the_wait),
     CHECK_ONCE(a_large_set_is_told_too),
+    CHECK_ONCE(a_descriptor_is_readable_until_the_changes_are_taken),
     CHECK_ONCE(what_is_refused))

@@ -7,6 +7,7 @@ mod common;
 
 mod compat_3;
 mod custom_lock;
+mod events;
 mod follow;
 mod forged;
 mod guards;

@@ -391,37 +391,40 @@ fn a_word_that_changes_without_a_commit_makes_nobody_spin() {
     });
 }
 
+/// Has the kernel refuse this call to this thread from now on.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(neocortex_portable)))]
+pub fn refuse(number: u32, errno: i32) {
+    let code = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut program = [
+        code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        code(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        code(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: a live program of that length; both calls are for this thread alone.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program),
+            0
+        );
+    }
+}
+
 /// A sandbox that comes after the first wait: `futex_waitv` is refused from then on.
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(neocortex_portable)))]
 fn a_set_goes_on_where_the_system_refuses_to_sleep_on_several_words() {
     const FUTEX_WAITV: u32 = 449;
-    fn refuse(number: u32, errno: i32) {
-        let code = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        };
-        let mut program = [
-            code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-            code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
-            code(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-            code(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
-        ];
-        let program = libc::sock_fprog {
-            len: 4,
-            filter: program.as_mut_ptr(),
-        };
-        // SAFETY: a live program of that length; both calls are for this thread alone.
-        unsafe {
-            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-            assert_eq!(
-                libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program),
-                0
-            );
-        }
-    }
     let kernel = Kernel::new();
     for errno in [libc::EPERM, libc::ENOSYS] {
         let values = create_many(&kernel, 3);

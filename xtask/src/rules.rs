@@ -347,6 +347,7 @@ pub const EXEMPT: &[(&str, &str)] = &[
     ("capi/", "of one process: nothing here is shared"),
     ("bin/", "of one process: nothing here is shared"),
     ("wait_set/", "of one process: what is shared is asked and told by protocol/signal and protocol/telling"),
+    ("attachment/companion.rs", "of one process: what its futures share"),
     (
         "segment/wait.rs await_change: Acquire to Relaxed",
         "an observer that misses a commit finds it after a pause of a millisecond",
