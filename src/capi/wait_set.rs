@@ -281,8 +281,9 @@ pub unsafe extern "C" fn neocortex_wait_set_wait(
 
 /// Stores in *fd a descriptor that is readable while a change is to be told, for epoll, poll and the event loops that are
 /// built on them. neocortex_wait_set_wait with NEOCORTEX_TRY takes the changes and makes it unreadable; nothing is read
-/// from the descriptor itself. It is the same until the set is closed, which closes it. A forked child calls this again, and
-/// gets a descriptor of its own.
+/// from the descriptor itself. It is the same until the set is closed, which closes it. Now and then it is readable where
+/// nothing is to be told: the wait then times out, and makes it unreadable. A forked child calls this again, and gets a
+/// descriptor of its own.
 ///
 /// From the first call on threads of the library, on which all signals are blocked, watch the segments: one for each 127
 /// of them.

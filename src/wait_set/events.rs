@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 impl WaitSet {
     /// Returns a descriptor that is readable while a change is to be told, for `epoll`, `poll`, or an event loop that is
     /// built on them. [`WaitSet::wait`] with a time-out of zero takes the changes, and makes it unreadable; nothing is read
-    /// from the descriptor itself. It is the same until the set is dropped, which closes it.
+    /// from the descriptor itself. It is the same until the set is dropped, which closes it. Now and then it is readable where
+    /// nothing is to be told: the wait then times out, and makes it unreadable.
     ///
     /// From the first call on threads of the library, on which all signals are blocked, watch the members: one for each
     /// 127 of them. A forked child calls it again, and gets a descriptor of its own.

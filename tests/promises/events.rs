@@ -34,6 +34,13 @@ fn is_readable(set: &mut WaitSet, milliseconds: i32) -> bool {
     unsafe { libc::poll(&mut poll, 1, milliseconds) == 1 }
 }
 
+/// Everything was taken. A helper that was slower than this thread may still tell of what was taken.
+fn is_taken(set: &mut WaitSet) {
+    while is_readable(set, 0) {
+        set.wait(NEVER).unwrap_err();
+    }
+}
+
 /// The smallest executor: a thread that is unparked.
 struct Parked {
     thread: Thread,
@@ -84,7 +91,7 @@ fn a_descriptor_is_readable_until_the_changes_are_taken() {
             assert!(is_readable(&mut set, -1));
             assert!(is_readable(&mut set, 0), "nothing was taken");
             assert_eq!(set.wait(NEVER).unwrap()[0].member, members[at]);
-            assert!(!is_readable(&mut set, 0), "everything was taken");
+            is_taken(&mut set);
         }
         // What is added is told of too, and what has changed by then.
         let late = create(&kernel);
@@ -100,7 +107,7 @@ fn a_descriptor_is_readable_until_the_changes_are_taken() {
         assert!(set.wait(NEVER).unwrap()[0].is_removed);
         assert!(set.remove(members[0]));
         values[0].write(0).unwrap();
-        assert!(!is_readable(&mut set, 5));
+        is_taken(&mut set);
     }
 }
 
@@ -118,7 +125,7 @@ fn a_descriptor_tells_of_a_removal_without_a_word() {
     assert!(is_readable(&mut set, -1));
     assert!(set.wait(NEVER).unwrap()[0].is_removed);
     assert!(set.is_empty());
-    assert!(!is_readable(&mut set, 5));
+    is_taken(&mut set);
 }
 
 #[test]
@@ -249,7 +256,7 @@ fn a_forked_child_has_helpers_and_descriptors_of_its_own() {
     // The parent's is as it was.
     assert!(is_readable(&mut set, -1));
     assert_eq!(set.wait(NEVER).unwrap()[0].version, 2);
-    assert!(!is_readable(&mut set, 0));
+    is_taken(&mut set);
     assert_eq!(block_on(pending).unwrap(), 2);
 }
 
