@@ -64,6 +64,7 @@ CONSTANT(NEOCORTEX_SET_OWNER, 16384u);
 CONSTANT(NEOCORTEX_OPEN_OR_CREATE, 128u);
 CONSTANT(NEOCORTEX_DUMP, 32768u);
 CONSTANT(NEOCORTEX_RECORDS, 4096u);
+CONSTANT(NEOCORTEX_LOSSLESS, 8192u);
 /* Without a sign, as the field that they go into: no warning where ~ and << are used on them. */
 _Static_assert(_Generic(NEOCORTEX_IN_PLACE | NEOCORTEX_NEVER_WAIT, uint32_t: 1, default: 0), "flags");
 CONSTANT(NEOCORTEX_OK, 0);
@@ -162,6 +163,9 @@ FUNCTION(neocortex_commit_count, uint64_t (*)(const neocortex_segment *));
 FUNCTION(neocortex_wait, int32_t (*)(neocortex_segment *, uint64_t, int64_t, uint64_t *));
 FUNCTION(neocortex_follow, int32_t (*)(neocortex_segment *, uint64_t *, void *, size_t, int64_t, size_t *, uint64_t *));
 FUNCTION(neocortex_kept_since, uint64_t (*)(const neocortex_segment *));
+FUNCTION(neocortex_register_follower, int32_t (*)(neocortex_segment *, uint64_t));
+FUNCTION(neocortex_unregister_follower, int32_t (*)(neocortex_segment *));
+FUNCTION(neocortex_is_lossless, bool (*)(const neocortex_segment *));
 FUNCTION(neocortex_has_records, bool (*)(const neocortex_segment *));
 FUNCTION(neocortex_push, int32_t (*)(neocortex_segment *, const void *, size_t, int64_t));
 FUNCTION(neocortex_read_record, int32_t (*)(neocortex_segment *, void *, size_t, size_t *));

@@ -4,46 +4,30 @@
 //! cargo run --example log            # runs the writers as processes of its own, and ends after some kills
 //! ```
 //!
-//! A follower reads every event exactly once, or is told how many it missed: whichever writer dies, and wherever in a
-//! write. It stores its position, and goes on from there.
+//! An event is a line of text of any length (`SegmentOptions::records`). A follower reads every event exactly once, or is
+//! told how many it missed: whichever writer dies, and wherever in a push. It stores its position, and goes on from there.
 
-use bytemuck::{AnyBitPattern, NoUninit};
-use neocortex::{Cortex, CortexBuilder, CortexError, CortexResult};
+use neocortex::{Key, Segment, SegmentOptions};
+use std::collections::HashMap;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// One event: plain data without padding.
-#[derive(Debug, Clone, Copy, NoUninit, AnyBitPattern)]
-#[repr(C)]
-struct Event {
-    /// Counts all events, whoever makes them: so that a lost one would show.
-    number: u64,
-    process: u64,
-    text: [u8; 48],
-}
-
 const KEPT: u32 = 1_000;
+const LONGEST: usize = 120;
 const WRITERS: usize = 3;
 const KILLS: usize = 20;
 
-fn append(log: &Cortex<Event>, text: &str) -> CortexResult<()> {
-    let mut bytes = [0; 48];
-    let length = text.len().min(bytes.len());
-    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-    // `write` would do, if the event did not have the number of the one before.
-    log.update(|event| {
-        *event = Event {
-            number: event.number + 1,
-            process: std::process::id().into(),
-            text: bytes,
-        }
-    })
-}
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn write_on(name: &str) -> CortexResult<()> {
-    let log = Cortex::<Event>::attach(name.parse::<neocortex::Key>()?)?;
+/// A writer counts its own events, so that one which is lost, or read twice, would show.
+fn write_on(name: &str) -> Outcome<()> {
+    let log: Segment = SegmentOptions::new()
+        .records()
+        .attach(name.parse::<Key>()?, LONGEST)?;
+    let process = std::process::id();
     for count in 0_u64.. {
-        append(&log, &format!("event {count} of this process"))?;
+        let more = "!".repeat(count as usize % 40);
+        log.push(format!("{process} {count} something happened{more}").as_bytes())?;
         if count % 100 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -57,23 +41,24 @@ fn start_writer(name: &str) -> std::io::Result<Child> {
         .spawn()
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Which process wrote an event, and its number there.
+fn origin(event: &str) -> Option<(u32, u64)> {
+    let mut words = event.split(' ');
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, command, name] = &arguments[..] {
         if command == "write" {
-            return Ok(write_on(name)?);
+            return write_on(name);
         }
     }
     let name = format!("examples/log/{}", std::process::id());
-    let nothing = Event {
-        number: 0,
-        process: 0,
-        text: [0; 48],
-    };
-    let log = CortexBuilder::new(nothing)
-        .key(name.parse::<neocortex::Key>()?)
+    let log: Segment = SegmentOptions::new()
+        .records()
         .slots(KEPT)
-        .create()?;
+        .create(name.parse::<Key>()?, LONGEST)?;
     let mut writers = Vec::new();
     for _ in 0..WRITERS {
         writers.push(start_writer(&name)?);
@@ -82,22 +67,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // In a real program the position is in a file, or in a cortex of its own.
     let mut position = 0;
     let (mut got, mut missed) = (0_u64, 0_u64);
+    let mut seen: HashMap<u32, u64> = HashMap::new();
+    let mut event = Vec::new();
     for kill in 0..KILLS {
         // A reader that is started again goes on where the last one was.
         let mut follower = log.follow(position);
         for _ in 0..2_000 {
-            let event = match follower.next(Some(Duration::from_secs(10))) {
-                Ok(event) => event,
-                Err(CortexError::Timeout { .. }) => return Err("no writer writes".into()),
-                Err(error) => return Err(error.into()),
-            };
+            let commit = follower.next_record(&mut event, Some(Duration::from_secs(10)))?;
             got += 1;
-            missed += event.missed;
-            assert_eq!(
-                event.value.number, event.version,
-                "an event was lost or invented"
-            );
-            assert_eq!(got + missed, event.version, "read twice, or not counted");
+            missed += commit.missed;
+            assert_eq!(got + missed, commit.version, "read twice, or not counted");
+            let (process, number) = origin(std::str::from_utf8(&event)?).expect("a whole event");
+            let expected = seen.get(&process).map_or(0, |last| last + 1);
+            assert!(number >= expected, "an event was read twice");
+            assert!(number == expected || missed > 0, "an event was lost");
+            seen.insert(process, number);
         }
         position = follower.position();
         let victim = &mut writers[kill % WRITERS];
@@ -111,17 +95,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("{KILLS} writers killed: {got} events read, {missed} missed, none lost or read twice");
 
-    let mut last = Vec::with_capacity(KEPT as usize);
-    let batch = log.follow(log.kept_since()).next_many(&mut last)?;
-    println!("the log keeps {} events; the newest:", batch.count);
+    let mut follower = log.follow(log.kept_since());
+    let mut last = Vec::new();
+    while follower.try_next_record(&mut event)?.is_some() {
+        last.push(String::from_utf8(event.clone())?);
+    }
+    println!("the log keeps {} events; the newest:", last.len());
     for event in &last[last.len().saturating_sub(3)..] {
-        let text = String::from_utf8_lossy(&event.text);
-        println!(
-            "{:>8} {:>8} {}",
-            event.number,
-            event.process,
-            text.trim_end_matches('\0')
-        );
+        println!("    {event}");
     }
     Ok(())
 }

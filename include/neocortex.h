@@ -143,6 +143,13 @@
 #define NEOCORTEX_RECORDS 4096u
 
 /**
+ * Writers wait for the followers that registered (neocortex_register_follower): none overwrites a commit that one of
+ * them has not read. A follower that is slow or stopped holds up a writer to the end of its time-out, one that dies does
+ * not. neocortex_write_publish is not for such a segment. With two slots or more. For neocortex_create.
+ */
+#define NEOCORTEX_LOSSLESS 8192u
+
+/**
  * Segment and semaphores belong to owner_uid and owner_gid of the options, which are not looked at without it. For
  * neocortex_create.
  */
@@ -841,6 +848,42 @@ neocortex_status neocortex_follow(struct neocortex_segment *segment,
                                   int64_t timeout_ns,
                                   size_t *count,
                                   uint64_t *missed);
+
+/**
+ * Registers this handle as a follower that writers wait for, in a segment that was created with NEOCORTEX_LOSSLESS: what
+ * is committed after this call is not overwritten before neocortex_follow or neocortex_next_record has copied it through
+ * this handle.
+ *
+ * since  the position from which those calls go on. What was overwritten before this call is counted as missed.
+ *
+ * The calls that follow say how far they have read: they must go on from position to position, by one thread at a time.
+ * The registration ends with neocortex_unregister_follower, with neocortex_close, or with the process; a forked child
+ * does not inherit it. A thread that writes more than there is room for, and does not read, waits for itself to its
+ * time-out. Fails with NEOCORTEX_ERR_UNSUPPORTED where the segment is not lossless, _BUSY where the handle is registered,
+ * _READ_ONLY, _FULL (in a forked child).
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_register_follower(struct neocortex_segment *segment,
+                                             uint64_t since);
+
+/**
+ * Ends the registration of neocortex_register_follower: writers no longer wait for this handle. Where it is not
+ * registered, nothing happens.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+neocortex_status neocortex_unregister_follower(struct neocortex_segment *segment);
+
+/**
+ * Returns whether writers wait for followers that registered (NEOCORTEX_LOSSLESS). false for NULL.
+ *
+ * # Safety
+ * `segment` is NULL or an open handle.
+ */
+bool neocortex_is_lossless(const struct neocortex_segment *segment);
 
 /**
  * Returns the position from which neocortex_follow reads the oldest commit that is kept now; 0 for NULL.

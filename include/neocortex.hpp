@@ -199,6 +199,8 @@
 #undef invoke
 #pragma push_macro("is_forever")
 #undef is_forever
+#pragma push_macro("is_lossless")
+#undef is_lossless
 #pragma push_macro("is_owner")
 #undef is_owner
 #pragma push_macro("is_poisoned")
@@ -231,6 +233,8 @@
 #undef lock_name
 #pragma push_macro("log_sink")
 #undef log_sink
+#pragma push_macro("lossless")
+#undef lossless
 #pragma push_macro("make_error_code")
 #undef make_error_code
 #pragma push_macro("mark")
@@ -321,6 +325,8 @@
 #undef reclaim
 #pragma push_macro("records")
 #undef records
+#pragma push_macro("register_follower")
+#undef register_follower
 #pragma push_macro("release")
 #undef release
 #pragma push_macro("remove")
@@ -393,6 +399,8 @@
 #undef try_write
 #pragma push_macro("try_write_guard")
 #undef try_write_guard
+#pragma push_macro("unregister_follower")
+#undef unregister_follower
 #pragma push_macro("unseen")
 #undef unseen
 #pragma push_macro("update")
@@ -703,6 +711,9 @@ public:
   options &in_place(bool on = true) noexcept { return flag(NEOCORTEX_IN_PLACE, on); }
   /// Makes records of any length up to the size, each written by segment::push() and read with its length.
   options &records(bool on = true) noexcept { return flag(NEOCORTEX_RECORDS, on); }
+  /// Makes writers wait for the followers that registered (segment::register_follower()): none overwrites a commit that
+  /// one of them has not read. A follower that is slow or stopped holds up a writer to the end of its time-out.
+  options &lossless(bool on = true) noexcept { return flag(NEOCORTEX_LOSSLESS, on); }
   /// If it exists already, attaches to it and becomes its owner.
   options &force_ownership(bool on = true) noexcept { return flag(NEOCORTEX_FORCE_OWNERSHIP, on); }
   /// If it exists already and no participant lives in it, makes it anew.
@@ -1538,6 +1549,16 @@ public:
 
   /// Returns the position from which a follower reads the oldest commit that is kept now.
   [[nodiscard]] std::uint64_t kept_since() const noexcept { return neocortex_kept_since(raw()); }
+
+  /// Returns whether writers wait for the followers that registered: options::lossless().
+  [[nodiscard]] bool is_lossless() const noexcept { return neocortex_is_lossless(raw()); }
+  /// Registers this object as a follower that writers wait for: what is committed after this call is not overwritten
+  /// before a follower through this object has read it. `since` is the position from which that goes on.
+  ///
+  /// \throws error  unsupported where the segment is not lossless, busy where this object is registered.
+  void register_follower(std::uint64_t since) { detail::check(neocortex_register_follower(raw(), since)); }
+  /// Ends the registration: writers no longer wait for this object.
+  void unregister_follower() { detail::check(neocortex_unregister_follower(raw())); }
 
   // --- Records: options::records() ---
 
@@ -2497,6 +2518,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("interruptible")
 #pragma pop_macro("invoke")
 #pragma pop_macro("is_forever")
+#pragma pop_macro("is_lossless")
 #pragma pop_macro("is_owner")
 #pragma pop_macro("is_poisoned")
 #pragma pop_macro("is_removed")
@@ -2513,6 +2535,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("lock_in_memory")
 #pragma pop_macro("lock_name")
 #pragma pop_macro("log_sink")
+#pragma pop_macro("lossless")
 #pragma pop_macro("make_error_code")
 #pragma pop_macro("mark")
 #pragma pop_macro("memcpy")
@@ -2558,6 +2581,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("receive")
 #pragma pop_macro("reclaim")
 #pragma pop_macro("records")
+#pragma pop_macro("register_follower")
 #pragma pop_macro("release")
 #pragma pop_macro("remove")
 #pragma pop_macro("replace_stale")
@@ -2594,6 +2618,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("try_read_guard")
 #pragma pop_macro("try_write")
 #pragma pop_macro("try_write_guard")
+#pragma pop_macro("unregister_follower")
 #pragma pop_macro("unseen")
 #pragma pop_macro("update")
 #pragma pop_macro("update_for")

@@ -29,6 +29,13 @@ fn run<L: CortexSync>(input: &mut Unstructured) -> Result<()> {
         .participants(2 + u32::from(input.arbitrary::<u8>()? % 6))
         .slots(1 + u32::from(input.arbitrary::<u8>()? % 20))
         .timeout(SHORT);
+    let kind = input.arbitrary::<u8>()?;
+    let options = match kind % 4 {
+        1 => options.slots(2 + u32::from(kind >> 4)).records(),
+        2 => options.slots(2 + u32::from(kind >> 4)).lossless(),
+        3 => options.slots(2 + u32::from(kind >> 4)).records().lossless(),
+        _ => options,
+    };
     let owner: Segment<L> = options.create(KEY, size).expect("a shape that can be");
     let second: CortexResult<Segment<L>> = options.attach(KEY, 0);
     let handles = [&owner, second.as_ref().expect("there is room for two")];
@@ -54,6 +61,22 @@ fn run<L: CortexSync>(input: &mut Unstructured) -> Result<()> {
             10 => scribbler = None,
             11 => drop(segment.read_at(offset, &mut buffer)),
             12 => drop(segment.write_at(offset, &buffer)),
+            13 if kind % 2 == 1 => {
+                buffer.truncate(size);
+                drop(segment.push(&buffer));
+                let mut found = Vec::new();
+                let _ = (segment.read_record(&mut found), observer.read_record(&mut found));
+                assert!(found.len() <= size && found.capacity() <= 2 * size + 8);
+                // A position behind, at, or ahead of whatever the counters say.
+                let since = segment.version().wrapping_add(offset as u64).wrapping_sub(128);
+                for mut follower in [segment.follow(since), observer.follow(since)] {
+                    let _ = (follower.try_next_record(&mut found), follower.next_record(&mut found, SHORT));
+                    assert!(found.len() <= size && found.capacity() <= 2 * size + 8);
+                }
+                if let Ok(mut follower) = segment.follow_registered(since) {
+                    let _ = (follower.try_next_record(&mut found), segment.try_push(&buffer));
+                }
+            }
             13 => drop(segment.write_at(0, &vec![step; size])),
             14 => drop(segment.try_read_at(offset, &mut buffer)),
             15 => drop(segment.try_write_at(offset, &buffer)),

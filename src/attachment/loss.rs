@@ -83,6 +83,13 @@ impl Watch {
         false
     }
 
+    /// Makes a look due before each commit after this one.
+    pub(crate) fn look_after(&self, commit: u64) {
+        let next = commit.wrapping_add(1);
+        // By one thread at a time, which has the lock; others only make a look due at once.
+        self.due.fetch_min(next, Ordering::Relaxed);
+    }
+
     /// Keeps the answer, if it is yes, and returns it. A look is due before each write from then on.
     pub(crate) fn note(&self, is_lost: bool) -> bool {
         if is_lost {

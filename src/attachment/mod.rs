@@ -10,6 +10,7 @@
 //! **Invariant.** What is process-local (holder, interrupts) is never in the segment.
 
 pub(crate) mod companion;
+pub(crate) mod following;
 pub(crate) mod loss;
 pub(crate) mod mapped_segment;
 pub(crate) mod own_handles;
@@ -326,10 +327,13 @@ impl Attachment {
         self.wake_own_waiters();
     }
 
-    /// Wakes the waiters for change; those of other processes go on sleeping. A waiter for a lock looks every
-    /// 16 ms.
+    /// Wakes the waiters for change and for room; those of other processes go on sleeping. A waiter for a lock looks
+    /// every 16 ms.
     pub(crate) fn wake_own_waiters(&self) {
         futex::wake_all(&self.mapped.signal().signal);
+        if self.mapped.slots.is_lossless {
+            futex::wake_all(&self.mapped.signal().room);
+        }
     }
 
     /// Releases the slot, and removes the semaphore set if the segment is gone and no participant is left.
@@ -343,6 +347,7 @@ impl Attachment {
             return Ok(());
         }
         if let Some(slot) = slot {
+            self.end_following(slot);
             match self.beacons.release(slot) {
                 Ok(()) | Err(Cause::Removed) => {}
                 // Lit until this process ends: the last to leave will not find all beacons out.

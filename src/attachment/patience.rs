@@ -128,6 +128,8 @@ pub(crate) enum Limit {
     Never,
     /// So many nanoseconds, whatever the handle's time-out says; [`FOREVER`] is for ever.
     For(u64),
+    /// As long as this wait, which has begun.
+    Begun(Wait),
 }
 
 impl Limit {
@@ -142,6 +144,7 @@ impl Limit {
             Self::Handle => of_handle,
             Self::Never => Some(Duration::ZERO),
             Self::For(nanoseconds) => duration(nanoseconds),
+            Self::Begun(wait) => wait.left(),
         }
     }
 }

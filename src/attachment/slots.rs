@@ -16,8 +16,12 @@ pub(crate) struct Slots {
     first_two: [NonNull<u8>; 2],
     stride: usize,
     pub(crate) count: u32,
-    /// Whether writers edit in place, or the slots hold records: what the fast paths of guards do not know.
+    /// Whether writers edit in place or wait for followers, or the slots hold records: what fast paths do not know.
     pub(crate) is_special: bool,
+    /// Whether there are two slots and nothing is special.
+    pub(crate) is_default: bool,
+    /// Whether writers wait for the followers that registered.
+    pub(crate) is_lossless: bool,
     /// The bytes of the value; 0 where the slots hold records, so that no range of a value is within it.
     pub(crate) size: usize,
     /// The bytes of the longest record; 0 where the slots hold values.
@@ -49,7 +53,8 @@ impl Slots {
     /// Returns the slots of a mapping that this layout describes.
     pub(crate) fn new(base: NonNull<u8>, layout: &Layout) -> Self {
         let (count, stride) = (layout.shape.slots, layout.slot_stride);
-        let has_records = layout.shape.has_records();
+        let (has_records, is_lossless) = (layout.shape.has_records(), layout.shape.is_lossless());
+        let is_special = has_records || is_lossless || count == 1;
         let (size, longest_record) = match has_records {
             false => (layout.shape.size, 0),
             true => (0, layout.shape.size),
@@ -66,7 +71,9 @@ impl Slots {
             first_two: [first, second],
             stride,
             count,
-            is_special: has_records || count == 1,
+            is_special,
+            is_default: count == 2 && !is_special,
+            is_lossless,
             size,
             longest_record,
         }

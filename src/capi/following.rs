@@ -63,6 +63,7 @@ pub unsafe extern "C" fn neocortex_follow(
         let wait = Wait::lasting(timeout);
         // SAFETY: not NULL, and valid for `length` bytes.
         let batch = unsafe { follower.next_many_within(Some(wait), buffer.cast(), room) }?;
+        segment.acknowledge(follower.position());
         // SAFETY: not NULL, and the caller's promise.
         unsafe {
             since.write(follower.position());
@@ -73,7 +74,70 @@ pub unsafe extern "C" fn neocortex_follow(
     })
 }
 
+/// Registers this handle as a follower that writers wait for, in a segment that was created with NEOCORTEX_LOSSLESS: what
+/// is committed after this call is not overwritten before neocortex_follow or neocortex_next_record has copied it through
+/// this handle.
+///
+/// since  the position from which those calls go on. What was overwritten before this call is counted as missed.
+///
+/// The calls that follow say how far they have read: they must go on from position to position, by one thread at a time.
+/// The registration ends with neocortex_unregister_follower, with neocortex_close, or with the process; a forked child
+/// does not inherit it. A thread that writes more than there is room for, and does not read, waits for itself to its
+/// time-out. Fails with NEOCORTEX_ERR_UNSUPPORTED where the segment is not lossless, _BUSY where the handle is registered,
+/// _READ_ONLY, _FULL (in a forked child).
+///
+/// # Safety
+/// `segment` is NULL or an open handle.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_register_follower(
+    segment: *mut neocortex_segment,
+    since: u64,
+) -> neocortex_status {
+    enter(|| {
+        // SAFETY: the caller's promise.
+        let full = unsafe { handle(segment) }?.full("register a follower")?;
+        full.register(since).map(drop)
+    })
+}
+
+/// Ends the registration of neocortex_register_follower: writers no longer wait for this handle. Where it is not
+/// registered, nothing happens.
+///
+/// # Safety
+/// `segment` is NULL or an open handle.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_unregister_follower(
+    segment: *mut neocortex_segment,
+) -> neocortex_status {
+    enter(|| {
+        // SAFETY: the caller's promise.
+        let full = unsafe { handle(segment) }?.full("unregister a follower")?;
+        full.unregister();
+        Ok(())
+    })
+}
+
+/// Returns whether writers wait for followers that registered (NEOCORTEX_LOSSLESS). false for NULL.
+///
+/// # Safety
+/// `segment` is NULL or an open handle.
+#[no_mangle]
+pub unsafe extern "C" fn neocortex_is_lossless(segment: *const neocortex_segment) -> bool {
+    // SAFETY: the caller's promise.
+    enter_for(false, || match unsafe { handle(segment) }?.opened()? {
+        Opened::Full(segment) => Ok(segment.is_lossless()),
+        Opened::Observe(observer) => Ok(observer.is_lossless()),
+    })
+}
+
 impl neocortex_segment {
+    /// Says that a follower through this handle, if it is registered, has read all up to this position.
+    pub(super) fn acknowledge(&self, position: u64) {
+        if let Some(full) = self.try_full().filter(|full| full.is_lossless()) {
+            full.attachment.acknowledge(position);
+        }
+    }
+
     /// Returns a follower at this position.
     ///
     /// # Errors

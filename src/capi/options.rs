@@ -56,6 +56,10 @@ pub const NEOCORTEX_PREFER_HUGE_PAGES: u32 = 65536_u32;
 /// A cortex of records: bytes of any length up to the segment's size, each written by neocortex_push and read with its
 /// length. With two slots or more. For neocortex_create.
 pub const NEOCORTEX_RECORDS: u32 = 4096_u32;
+/// Writers wait for the followers that registered (neocortex_register_follower): none overwrites a commit that one of
+/// them has not read. A follower that is slow or stopped holds up a writer to the end of its time-out, one that dies does
+/// not. neocortex_write_publish is not for such a segment. With two slots or more. For neocortex_create.
+pub const NEOCORTEX_LOSSLESS: u32 = 8192_u32;
 /// Segment and semaphores belong to owner_uid and owner_gid of the options, which are not looked at without it. For
 /// neocortex_create.
 pub const NEOCORTEX_SET_OWNER: u32 = 16384_u32;
@@ -71,6 +75,7 @@ pub(super) const CREATE_FLAGS: u32 = NEOCORTEX_IN_PLACE
     | NEOCORTEX_NEVER_WAIT
     | NEOCORTEX_OPEN_OR_CREATE
     | NEOCORTEX_RECORDS
+    | NEOCORTEX_LOSSLESS
     | NEOCORTEX_SET_OWNER
     | NEOCORTEX_DUMP
     | NEOCORTEX_INTERRUPTIBLE
@@ -227,6 +232,7 @@ impl Request {
         if has(NEOCORTEX_RECORDS) {
             options = options.records();
         }
+        options.lossless = has(NEOCORTEX_LOSSLESS);
         options.force_ownership = has(NEOCORTEX_FORCE_OWNERSHIP);
         options.replace_stale = has(NEOCORTEX_REPLACE_STALE);
         options.persist = has(NEOCORTEX_PERSIST);

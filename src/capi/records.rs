@@ -138,6 +138,7 @@ pub unsafe extern "C" fn neocortex_next_record(
         let found = unsafe { follower.load_next_record(duration(timeout_ns), place, capacity) };
         if let Err(CortexError::Corrupt { .. }) = found {
             let passed = follower.passed();
+            segment.acknowledge(passed);
             // SAFETY: not NULL, and the caller's promise.
             unsafe {
                 since.write(passed);
@@ -148,6 +149,7 @@ pub unsafe extern "C" fn neocortex_next_record(
         // SAFETY: not NULL, and the caller's promise.
         unsafe { length.write(found.value) };
         fits(segment, found.value, capacity)?;
+        segment.acknowledge(found.version);
         // SAFETY: not NULL, and the caller's promise.
         unsafe {
             since.write(found.version);

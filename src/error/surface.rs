@@ -34,7 +34,7 @@ struct Name {
 }
 
 #[rustfmt::skip]
-const NAMES: [Name; 23] = [
+const NAMES: [Name; 25] = [
     // What is chosen when it is created.
     Name { rust: "replace_stale", c: "NEOCORTEX_REPLACE_STALE", cpp: "`options::replace_stale`", python: "`replace_stale=True`", command: "`neocortex create --replace-stale`" },
     Name { rust: "force_ownership", c: "NEOCORTEX_FORCE_OWNERSHIP", cpp: "`options::force_ownership`", python: "`force_ownership=True`", command: "a program with `force_ownership`" },
@@ -51,10 +51,12 @@ const NAMES: [Name; 23] = [
     Name { rust: "lock_in_memory", c: "NEOCORTEX_LOCK_IN_MEMORY", cpp: "`options::lock_in_memory`", python: "`lock_in_memory=True`", command: "`--lock-in-memory`" },
     Name { rust: "huge_pages", c: "NEOCORTEX_HUGE_PAGES", cpp: "`options::huge_pages`", python: "`huge_pages=True`", command: "`--huge-pages`" },
     Name { rust: "records", c: "NEOCORTEX_RECORDS", cpp: "`options::records`", python: "`records=True`", command: "`--records`" },
+    Name { rust: "lossless", c: "NEOCORTEX_LOSSLESS", cpp: "`options::lossless`", python: "`lossless=True`", command: "`--lossless`" },
     // What is called.
     Name { rust: "Observer", c: "NEOCORTEX_READ_ONLY", cpp: "`observer`", python: "`Observer`", command: "`neocortex read`" },
     Name { rust: "write", c: "neocortex_write", cpp: "`write`", python: "`write`", command: "`neocortex write`" },
     Name { rust: "push", c: "neocortex_push", cpp: "`push`", python: "`push`", command: "`neocortex write`" },
+    Name { rust: "follow", c: "neocortex_follow", cpp: "`follow`", python: "`follow`", command: "`neocortex follow`" },
     Name { rust: "read_record", c: "neocortex_read_record", cpp: "`read_record`", python: "`read_record`", command: "`neocortex read`" },
     Name { rust: "clear_poison", c: "neocortex_clear_poison", cpp: "`clear_poison`", python: "`clear_poison`", command: "`neocortex heal`" },
     Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "`close`", command: "Ctrl-C" },

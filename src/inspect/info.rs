@@ -20,6 +20,8 @@ pub struct SegmentInfo {
     pub size: usize,
     /// Whether it holds records of any length ([`Segment::push`](crate::Segment::push)).
     pub has_records: bool,
+    /// Whether writers wait for followers that registered ([`Segment::follow_registered`](crate::Segment::follow_registered)).
+    pub is_lossless: bool,
     /// Bytes in the whole segment.
     pub total_size: usize,
     /// The payload's alignment.
@@ -123,6 +125,8 @@ pub struct Waiting {
     pub for_change: bool,
     /// A reader that writers overtook asks them to pause.
     pub for_pause: bool,
+    /// A writer sleeps until a registered follower has read ([`Segment::follow_registered`](crate::Segment::follow_registered)).
+    pub for_room: bool,
     /// How many readers wait for a writer of an `RwLock`.
     pub readers: u32,
 }

@@ -83,6 +83,7 @@ fn describe(
         format: format::VERSION,
         size: shape.size,
         has_records: shape.has_records(),
+        is_lossless: shape.is_lossless(),
         total_size: mapped.layout.total_size,
         align: shape.align,
         slots: shape.slots,
@@ -109,6 +110,7 @@ fn describe(
             for_lock: is_lock_awaited,
             for_change: crate::protocol::signal::is_awaited(mapped.signal()),
             for_pause: mapped.signal().is_asked(),
+            for_room: crate::protocol::room::is_awaited(mapped.signal()),
             readers: queue & !readers::TURN,
         },
         created: SystemTime::UNIX_EPOCH

@@ -8,6 +8,7 @@
 //! | [`follow`] | the place of a follower, which reads every commit in order |
 //! | [`signal`] | waiting for change, and asking writers to pause |
 //! | [`telling`] | a thread that tells another of changes, and leaves out what is not asked for |
+//! | [`room`] | followers that writers wait for |
 //! | [`lifecycle`] | the state of a segment, and which process changes it |
 //! | [`participants`] | slots, their tenants and generations, and their lines in the segment |
 //! | [`beacons`] | which participants live: the semaphore set of a segment |
@@ -37,6 +38,7 @@ pub(crate) mod owner_word;
 pub(crate) mod ownership;
 pub(crate) mod participants;
 pub(crate) mod readers;
+pub(crate) mod room;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod scripted;
 pub(crate) mod signal;

@@ -88,12 +88,10 @@ pub(crate) fn move_in(
 pub(crate) struct ParticipantLine {
     /// The generation in the upper bits, the reader count in the lower ones.
     word: AtomicU32,
-    /// Reserved for a follower that writers wait for: whether this participant is one; 0.
-    #[allow(dead_code)]
-    follows: AtomicU32,
-    /// Reserved likewise: the commit up to which it has read; 0.
-    #[allow(dead_code)]
-    cursor: AtomicU64,
+    /// Whether this participant is a follower that writers wait for: see [`crate::protocol::room`].
+    pub(super) follows: AtomicU32,
+    /// The last commit that this follower has read.
+    pub(super) cursor: AtomicU64,
 }
 
 impl ParticipantLine {

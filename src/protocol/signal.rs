@@ -41,9 +41,8 @@ pub(crate) struct SignalLine {
     /// needs for its copy; and whether the publisher sleeps ([`SLEEPS`]). It is a request, which binds no writer; 0 is
     /// none.
     want: AtomicU32,
-    /// Reserved for writers that wait until a follower has made room; 0.
-    #[allow(dead_code)]
-    room: AtomicU32,
+    /// What writers sleep on until a follower has made room ([`crate::protocol::room`]), as `signal` is made.
+    pub(crate) room: AtomicU32,
 }
 
 /// Set in `want` while the publisher sleeps on it.
@@ -114,17 +113,26 @@ impl SignalLine {
 /// Alternately looks and sleeps on the signal word, until a look finds something.
 pub(crate) fn wait<R>(
     line: &SignalLine,
+    look: impl FnMut() -> Option<R>,
+    sleep: impl FnMut(&AtomicU32, u32),
+) -> R {
+    wait_on(&line.signal, look, sleep)
+}
+
+/// [`wait`] on another word that is made as the signal word is.
+pub(crate) fn wait_on<R>(
+    word: &AtomicU32,
     mut look: impl FnMut() -> Option<R>,
     mut sleep: impl FnMut(&AtomicU32, u32),
 ) -> R {
     loop {
-        let expected = line.signal.fetch_or(WAITING, Ordering::Relaxed) | WAITING;
+        let expected = word.fetch_or(WAITING, Ordering::Relaxed) | WAITING;
         // Pairs with the writer's fence: without it the look at `committed` could be older.
         fence_after_rmw();
         if let Some(found) = look() {
             return found;
         }
-        sleep(&line.signal, expected);
+        sleep(word, expected);
     }
 }
 
@@ -186,23 +194,38 @@ pub(crate) fn pause(
 /// Returns whether a waiter may be asleep. The caller has passed a SeqCst fence since its commit.
 #[inline]
 pub(crate) fn is_awaited(line: &SignalLine) -> bool {
-    line.signal.load(Ordering::Relaxed) & WAITING != 0
+    is_word_awaited(&line.signal)
+}
+
+#[inline]
+pub(super) fn is_word_awaited(word: &AtomicU32) -> bool {
+    word.load(Ordering::Relaxed) & WAITING != 0
 }
 
 /// [`is_awaited`] for a writer that has only stored since, and goes on holding the lock.
 #[inline]
 pub(crate) fn is_awaited_after_store(line: &SignalLine) -> bool {
+    is_word_awaited_after_store(&line.signal)
+}
+
+/// [`is_awaited_after_store`] of another word that is made as the signal word is.
+#[inline]
+pub(crate) fn is_word_awaited_after_store(word: &AtomicU32) -> bool {
     fence(Ordering::SeqCst);
-    is_awaited(line)
+    is_word_awaited(word)
 }
 
 /// Changes the word; then every sleeper on it must be woken. Returns `false` if another writer just did.
 pub(crate) fn announce(line: &SignalLine) -> bool {
-    let seen = line.signal.load(Ordering::Relaxed);
+    announce_on(&line.signal)
+}
+
+/// [`announce`] of another word that is made as the signal word is.
+pub(crate) fn announce_on(word: &AtomicU32) -> bool {
+    let seen = word.load(Ordering::Relaxed);
     let next = seen.wrapping_add(STEP) & !WAITING;
     seen & WAITING != 0
-        && line
-            .signal
+        && word
             .compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
 }

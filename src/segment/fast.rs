@@ -119,7 +119,7 @@ impl Slots {
     fn is_word(&self, offset: usize, length: usize) -> bool {
         length == WORD
             && offset % WORD == 0
-            && self.count == 2
+            && self.is_default
             && self.size >= WORD
             && offset <= self.size - WORD
     }

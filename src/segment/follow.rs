@@ -9,6 +9,7 @@ use super::contents::{out_of_range, HOLDS_RECORDS};
 use super::followed::{Batch, Followed};
 use super::handle::Segment;
 use super::observer::SegmentObserver;
+use crate::attachment::following::Registration;
 use crate::attachment::patience::Wait;
 use crate::attachment::slots::Slots;
 use crate::copy;
@@ -41,11 +42,23 @@ use std::time::Duration;
 /// assert_eq!(follower.position(), log.version());
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
 pub struct SegmentFollower<'a> {
     source: &'a dyn Source,
     pub(crate) slots: Slots,
     place: Place,
+    /// Writers wait for it as long as this is there.
+    pub(super) registration: Option<Registration<'a>>,
+}
+
+impl Clone for SegmentFollower<'_> {
+    /// Returns a second follower at the same position, which is not registered.
+    fn clone(&self) -> Self {
+        Self {
+            place: self.place.clone(),
+            registration: None,
+            ..*self
+        }
+    }
 }
 
 impl std::fmt::Debug for SegmentFollower<'_> {
@@ -149,6 +162,15 @@ impl<'a> SegmentFollower<'a> {
             source,
             slots,
             place: Place::after(since),
+            registration: None,
+        }
+    }
+
+    /// Lets writers overwrite what has been read, where they wait for it.
+    #[inline]
+    pub(crate) fn acknowledge(&self) {
+        if let Some(registration) = &self.registration {
+            registration.acknowledge(self.place.passed());
         }
     }
 
@@ -172,7 +194,9 @@ impl<'a> SegmentFollower<'a> {
         timeout: Option<Duration>,
     ) -> CortexResult<Followed<()>> {
         let copy = self.copier(buffer)?;
-        self.next_within(timeout, 1, copy).map(Commits::only)
+        let found = self.next_within(timeout, 1, copy)?.only();
+        self.acknowledge();
+        Ok(found)
     }
 
     /// [`SegmentFollower::next`] that does not wait: `None` where there is no new commit.
@@ -182,6 +206,7 @@ impl<'a> SegmentFollower<'a> {
     pub fn try_next(&mut self, buffer: &mut [u8]) -> CortexResult<Option<Followed<()>>> {
         let copy = self.copier(buffer)?;
         let commits = self.next_now(Wait::Never, 1, copy)?;
+        self.acknowledge();
         Ok(commits.map(Commits::only))
     }
 
@@ -196,7 +221,9 @@ impl<'a> SegmentFollower<'a> {
     pub fn next_many(&mut self, buffer: &mut [u8]) -> CortexResult<Batch> {
         let room = self.room_in(buffer.len());
         // SAFETY: so many values fit into the buffer, which is exclusively ours.
-        unsafe { self.next_many_within(None, buffer.as_mut_ptr(), room) }
+        let batch = unsafe { self.next_many_within(None, buffer.as_mut_ptr(), room) }?;
+        self.acknowledge();
+        Ok(batch)
     }
 
     /// Waits until there is a commit to read. It may be overwritten before it is read, if writers are that fast; a newer

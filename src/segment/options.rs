@@ -3,7 +3,7 @@
 use super::factory::LockFactory;
 use crate::error::Cause;
 use crate::permission::{Owner, Permission};
-use crate::protocol::format::{Layout, Shape, RECORDS};
+use crate::protocol::format::{Layout, Shape, LOSSLESS, RECORDS};
 use std::time::Duration;
 
 /// What to do where the system has no huge pages for a cortex: see [`SegmentOptions::huge_pages`].
@@ -46,6 +46,7 @@ pub struct SegmentOptions {
     pub(crate) open_or_create: bool,
     /// Whether it is to hold records, or a value; `None` is a value when creating, and either when attaching.
     pub(crate) records: Option<bool>,
+    pub(crate) lossless: bool,
     /// For how long attaching waits until a process has created the cortex: `Some(None)` is for ever.
     pub(crate) wait_for_creator: Option<Option<Duration>>,
 }
@@ -70,6 +71,7 @@ impl Default for SegmentOptions {
             owner: Owner::default(),
             open_or_create: false,
             records: None,
+            lossless: false,
             wait_for_creator: None,
         }
     }
@@ -192,6 +194,19 @@ impl SegmentOptions {
         self
     }
 
+    /// Makes writers wait for the followers that registered
+    /// ([`Segment::follow_registered`](crate::Segment::follow_registered)): no write overwrites a commit that one of them
+    /// has not read. It needs two slots or more; with *n* slots a writer is up to *n* commits ahead.
+    ///
+    /// This is the creator's choice alone, because with it a reader can hold up writers: one that is slow or stopped, up
+    /// to the time-out of the write ([`SegmentOptions::timeout`]), which ends with `Timeout`; without a time-out for as
+    /// long as it lives. One that dies does not. A write guard cannot `publish` in such a cortex, because it would have
+    /// the lock while it waits.
+    pub fn lossless(mut self) -> Self {
+        self.lossless = true;
+        self
+    }
+
     /// Sets a number of the program's own that both sides must agree on: a version of the type, or a hash of it.
     pub fn schema(mut self, schema: u64) -> Self {
         self.schema = schema;
@@ -284,6 +299,16 @@ impl SegmentOptions {
         self
     }
 
+    fn features(&self) -> u32 {
+        let records = if self.records == Some(true) {
+            RECORDS
+        } else {
+            0
+        };
+        let lossless = if self.lossless { LOSSLESS } else { 0 };
+        records | lossless
+    }
+
     /// Returns the layout of a segment with these options, this name and this lock.
     pub(crate) fn layout(
         &self,
@@ -305,10 +330,7 @@ impl SegmentOptions {
             lock_size: kind.shared_size(),
             lock_name: kind.name().to_owned(),
             mode: permission.mode(),
-            features: match self.records {
-                Some(true) => RECORDS,
-                _ => 0,
-            },
+            features: self.features(),
             name: name.unwrap_or_default().to_owned(),
         })
         .map_err(Cause::invalid)

@@ -325,6 +325,7 @@ impl SegmentFollower<'_> {
             // SAFETY: `next` copied the record there.
             let taken = unsafe { take_copied(record, found.value) };
             if let Ok(true) = taken {
+                self.acknowledge();
                 return Ok(Some(found.with(())));
             }
             // It is read again, if it is still kept.

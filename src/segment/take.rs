@@ -61,8 +61,21 @@ impl<L: CortexSync> Segment<L> {
         Ok(Taken { me, _call })
     }
 
+    /// Returns the limit of a write that may have to wait for room after it has waited for the lock: one time-out for
+    /// both.
+    #[inline]
+    pub(super) fn write_limit(&self, limit: Limit) -> Limit {
+        match self.slots.is_lossless {
+            true => Limit::Begun(self.wait(limit)),
+            false => limit,
+        }
+    }
+
     /// Returns the wait that begins now. Only callers that have to wait read the clock, and only here.
     pub(super) fn wait(&self, limit: Limit) -> Wait {
-        Wait::lasting(limit.timeout(self.timeout()))
+        match limit {
+            Limit::Begun(wait) => wait,
+            _ => Wait::lasting(limit.timeout(self.timeout())),
+        }
     }
 }

@@ -28,8 +28,9 @@ impl<L: CortexSync> Segment<L> {
     /// Replaces the bytes from `offset` on by `data`, in one commit. Its cost depends on how many bytes it changes.
     ///
     /// # Errors
-    /// `InvalidArgument` where the range leaves the segment; `Timeout`, `Interrupted`, `Busy`, `Poisoned`, `Removed`,
-    /// and any error of the lock.
+    /// `InvalidArgument` where the range leaves the segment; `Timeout`, also where followers that registered leave no
+    /// room ([`SegmentOptions::lossless`](crate::SegmentOptions::lossless)); `Interrupted`, `Busy`, `Poisoned`,
+    /// `Removed`, and any error of the lock.
     #[inline]
     pub fn write_at(&self, offset: usize, data: &[u8]) -> CortexResult<()> {
         self.write_at_within(offset, data, Limit::Handle)
@@ -92,7 +93,7 @@ impl<L: CortexSync> Segment<L> {
         if self.take_write_at_once(&*self.lock).is_none() {
             return self.write_slow(limit, is_whole, changed, copy);
         }
-        self.write_taken(is_whole, changed, copy)
+        self.write_taken(limit, is_whole, changed, copy)
     }
 
     /// [`Segment::write_with`] where the lock is not free. It is a function of its own, because what it keeps until the
@@ -106,46 +107,53 @@ impl<L: CortexSync> Segment<L> {
         changed: LineRange,
         copy: impl FnOnce(*mut u8),
     ) -> CortexResult<()> {
+        let limit = self.write_limit(limit);
         let _taken = self.take_slow(limit, Access::Write)?;
-        self.write_taken(is_whole, changed, copy)
+        self.write_taken(limit, is_whole, changed, copy)
     }
 
     /// The rest of [`Segment::write_with`], under the lock.
     #[inline]
     fn write_taken(
         &self,
+        limit: Limit,
         is_whole: bool,
         changed: LineRange,
         copy: impl FnOnce(*mut u8),
     ) -> CortexResult<()> {
         // A copy, so that the compiler need not load it again after stores by other processes, which it must expect.
         let lines = self.slots.lines();
-        let begun = self.begin_write(lines, is_whole)?;
+        let begun = self.begin_write(lines, is_whole, limit)?;
         copy(self.slots.look_up(lines.ledger.slots, begun.commit));
         self.end_write(lines, &*self.lock, begun.commit, changed)
     }
 
     /// Takes steps 2 and 3. On an error it releases the lock.
     #[inline(always)]
-    pub(super) fn begin_write(&self, lines: Lines<'_>, is_whole: bool) -> CortexResult<Begun> {
-        let next = self.check_write(lines, is_whole)?;
+    pub(super) fn begin_write(
+        &self,
+        lines: Lines<'_>,
+        is_whole: bool,
+        limit: Limit,
+    ) -> CortexResult<Begun> {
+        let next = self.check_write(lines, is_whole, limit)?;
         Ok(self.begin_commit(lines, next, is_whole))
     }
 
     /// Refuses to write over what a writer in place left half way, and where the segment is known to be lost; on an
     /// error it releases the lock. Returns which commit the write is to make.
     #[inline(always)]
-    fn check_write(&self, lines: Lines<'_>, is_whole: bool) -> CortexResult<Begun> {
+    fn check_write(&self, lines: Lines<'_>, is_whole: bool, limit: Limit) -> CortexResult<Begun> {
         let ledger = lines.ledger;
         if !is_whole && ledger.slots == 1 && ledger.is_unfinished() {
             self.release_write()?;
             return Err(self.poisoned());
         }
         let next = ledger.next();
-        if self.attachment.watch.is_due(next.commit) {
-            self.look_before_write(next.commit)?;
+        match self.attachment.watch.is_due(next.commit) {
+            true => self.look_before_write(next, limit),
+            false => Ok(next),
         }
-        Ok(next)
     }
 
     /// Begins the commit that [`Segment::check_write`] returned, and brings its slot up to date unless all of it will
@@ -177,17 +185,26 @@ impl<L: CortexSync> Segment<L> {
         released
     }
 
-    /// Asks whether the segment is still there, before a write of this number, for which
-    /// [`Watch::is_due`](crate::attachment::loss::Watch::is_due) says that it is time to ask. On an error it releases
-    /// the lock.
+    /// Asks whether there is room for this write in a lossless cortex, and waits for it; then, whether the segment is
+    /// still there. [`Watch::is_due`](crate::attachment::loss::Watch::is_due) says that it is time to ask. Returns the
+    /// write that is to begin, under the lock. On an error it releases the lock.
     #[cold]
     #[inline(never)]
-    fn look_before_write(&self, commit: u64) -> CortexResult<()> {
-        if self.attachment.is_known_to_be_lost(commit) {
+    fn look_before_write(&self, mut next: Begun, limit: Limit) -> CortexResult<Begun> {
+        let mut last = None;
+        if self.slots.is_lossless {
+            let found = self.make_room(limit)?;
+            next = found.0;
+            last = Some(found.1);
+        }
+        if self.attachment.is_known_to_be_lost(next.commit) {
             self.release_write()?;
             return Err(CortexError::Removed { key: self.key() });
         }
-        Ok(())
+        if let Some(last) = last {
+            self.attachment.watch.look_after(last);
+        }
+        Ok(next)
     }
 
     /// Copies what the slot of this commit has missed from the slot of the last.
@@ -252,10 +269,11 @@ impl<L: CortexSync> Segment<L> {
                 }
             }
         }
+        let limit = self.write_limit(limit);
         let taken = self.take_write(limit)?;
         let me = taken.me;
         let (slots, lines) = (&self.slots, self.slots.lines());
-        let next = self.check_write(lines, false)?;
+        let next = self.check_write(lines, false, limit)?;
         let release = Release(self, me);
         let (value, result) = change(slots.of(next.commit.wrapping_sub(1)))?;
         if self.attachment.claimed() != Some(me) {

@@ -104,8 +104,10 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         limit: Limit,
         contents: Contents,
     ) -> CortexResult<Self> {
+        let mut limit = limit;
         if segment.slots.is_special {
             segment.check_holds_value()?;
+            limit = segment.write_limit(limit);
         }
         segment.take_write(limit)?;
         let (is_whole, changed) = match contents {
@@ -113,7 +115,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
             // Marks cannot add anything to all bytes.
             Contents::Unspecified => (true, LineRange::WHOLE),
         };
-        let begun = segment.begin_write(segment.slots.lines(), is_whole)?;
+        let begun = segment.begin_write(segment.slots.lines(), is_whole, limit)?;
         Ok(Self::of_begun(segment, begun, changed))
     }
 
@@ -161,7 +163,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     /// of it before the next commit, or use [`WriteGuard::publish_and_refresh`].
     ///
     /// # Errors
-    /// `Unsupported` in the in-place layout; `Busy` in a forked child; `Removed` where it is found that another process
+    /// `Unsupported` in the in-place layout, and in a lossless cortex; `Busy` in a forked child; `Removed` where it is found that another process
     /// has taken the segment from the kernel's tables: attached processes see what was published, and no other process
     /// can.
     #[inline]
@@ -233,7 +235,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     /// Returns whether [`WriteGuard::publish`] cannot fail.
     #[inline]
     fn can_publish(&self) -> bool {
-        self.is_mine() && self.slots.count > 1
+        self.is_mine() && !self.slots.is_special
     }
 
     /// [`WriteGuard::publish`] in the default layout, for a caller that knows the guard to be its own. Returns whether
@@ -241,7 +243,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[cfg(feature = "capi")]
     #[inline]
     pub(crate) fn publish_at_once(&mut self) -> Option<bool> {
-        if self.slots.count != 2 {
+        if !self.slots.is_default {
             return None;
         }
         let (_, is_wanted) = self.go_on();
@@ -297,7 +299,10 @@ impl<L: CortexSync> Segment<L> {
         if !self.attachment.is_here(attachment_id) {
             return self.not_mine();
         }
-        let detail = "the in-place layout has one slot and cannot publish; commit instead";
+        let detail = match self.slots.is_lossless {
+            true => "a lossless cortex cannot publish, for its writer would wait for followers with the lock; commit instead",
+            false => "the in-place layout has one slot and cannot publish; commit instead",
+        };
         CortexError::Unsupported {
             key: self.key(),
             detail,

@@ -190,6 +190,12 @@ impl<T, K> CortexBuilder<T, K> {
         self
     }
 
+    /// See [`SegmentOptions::lossless`].
+    pub fn lossless(mut self) -> Self {
+        self.options = self.options.lossless();
+        self
+    }
+
     /// See [`SegmentOptions::permission`].
     pub fn permission(mut self, permission: Permission) -> Self {
         self.options = self.options.permission(permission);

@@ -70,6 +70,18 @@ where
         }
     }
 
+    /// Returns a follower that writers wait for, in a cortex that was created lossless: see
+    /// [`Segment::follow_registered`](crate::Segment::follow_registered).
+    ///
+    /// # Errors
+    /// As [`Segment::follow_registered`](crate::Segment::follow_registered).
+    pub fn follow_registered(&self, since: u64) -> CortexResult<Follower<'_, T>> {
+        Ok(Follower {
+            inner: self.segment().follow_registered(since)?,
+            value: PhantomData,
+        })
+    }
+
     /// Returns the position from which a follower reads the oldest commit that is kept now.
     pub fn kept_since(&self) -> u64 {
         self.segment().kept_since()
@@ -163,6 +175,7 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
         let found = self.inner.next_within(timeout, 1, copy)?.only();
         // SAFETY: all bytes were copied.
         unsafe { self.check(before, found.version, &value) }?;
+        self.inner.acknowledge();
         // SAFETY: they were checked to make a T. It is moved once, for it may be large.
         Ok(found.with(unsafe { value.assume_init() }))
     }
@@ -184,6 +197,7 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
         let found = commits.only();
         // SAFETY: all bytes were copied.
         unsafe { self.check(before, found.version, &value) }?;
+        self.inner.acknowledge();
         // SAFETY: as in `next_slow`.
         Ok(Some(found.with(unsafe { value.assume_init() })))
     }
@@ -213,7 +227,10 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
             Ok(commit.version)
         });
         match (result.on(self.inner.key()), found) {
-            (Ok(()), Some(found)) => Ok(found),
+            (Ok(()), Some(found)) => {
+                self.inner.acknowledge();
+                Ok(found)
+            }
             (Err(error), Some(found)) => {
                 self.inner.go_to(before, found.version);
                 Err(error)
@@ -269,6 +286,7 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
             self.inner.go_to(last, last);
             batch.count = valid;
         }
+        self.inner.acknowledge();
         Ok(batch)
     }
 
@@ -295,7 +313,10 @@ impl<T: CheckedBitPattern> Follower<'_, T> {
         let version = found.version;
         // SAFETY: every bit pattern is a T::Bits (AnyBitPattern), and all bytes were copied.
         match check_bits(unsafe { found.value.assume_init_ref() }) {
-            Ok(value) => Ok(found.with(value)),
+            Ok(value) => {
+                self.inner.acknowledge();
+                Ok(found.with(value))
+            }
             Err(cause) => Err(self.pass_over(before, version, cause)),
         }
     }

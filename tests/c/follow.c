@@ -241,10 +241,75 @@ static void values_and_records_are_not_confused(void)
     CHECK_OK(neocortex_close(records));
 }
 
+/* Each commit is read before it is overwritten, or the writer is told that there is no room. */
+static void writers_wait_for_a_registered_follower(void)
+{
+    neocortex_options options = NEOCORTEX_OPTIONS_INIT;
+    neocortex_segment *segment, *other, *reader;
+    uint64_t since = 0, missed = 77, values[4], number = 9;
+    size_t count = 0;
+    pid_t child;
+
+    options.slots = 4;
+    options.flags = NEOCORTEX_LOSSLESS;
+    segment = check_create(8, &options);
+    other = check_attach(segment);
+    CHECK(neocortex_is_lossless(segment) && neocortex_is_lossless(other) && !neocortex_is_lossless(NULL));
+    CHECK_OK(neocortex_unregister_follower(other));
+    CHECK_OK(neocortex_register_follower(other, 0));
+    CHECK_STATUS(neocortex_register_follower(other, 0), NEOCORTEX_ERR_BUSY);
+    for (uint64_t i = 1; i <= 4; i++) {
+        check_write(segment, i);
+    }
+    CHECK_STATUS(neocortex_write_for(segment, 0, &number, 8, NEOCORTEX_TRY), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_follow(other, &since, values, 16, NEOCORTEX_TRY, &count, &missed));
+    CHECK(count == 2 && since == 2 && missed == 0 && values[1] == 2);
+    check_write(segment, 5);
+    check_write(segment, 6);
+    CHECK_STATUS(neocortex_write_for(segment, 0, &number, 8, 1000), NEOCORTEX_ERR_TIMEOUT);
+
+    child = check_fork();
+    if (child == 0) {
+        /* Waits until its parent has read. */
+        for (uint64_t i = 7; i <= 1000; i++) {
+            CHECK_OK(neocortex_write_for(segment, 0, &i, 8, NEOCORTEX_FOREVER));
+        }
+        _exit(0);
+    }
+    while (since < 1000) {
+        CHECK_OK(neocortex_follow(other, &since, values, sizeof values, NEOCORTEX_FOREVER, &count, &missed));
+        CHECK(missed == 0 && values[count - 1] == since);
+    }
+    CHECK_CHILD(child);
+    for (uint64_t i = 0; i < 4; i++) {
+        check_write(segment, i);
+    }
+    CHECK_STATUS(neocortex_write_for(segment, 0, &number, 8, NEOCORTEX_TRY), NEOCORTEX_ERR_TIMEOUT);
+    CHECK_OK(neocortex_unregister_follower(other));
+    check_write(segment, 1);
+    CHECK_OK(neocortex_register_follower(other, 1005));
+    CHECK_OK(neocortex_close(other));
+    for (uint64_t i = 0; i < 9; i++) {
+        check_write(segment, i);
+    }
+
+    options.flags = NEOCORTEX_READ_ONLY;
+    reader = neocortex_attach_with(neocortex_key(segment), 8, &options);
+    CHECK(reader != NULL && neocortex_is_lossless(reader));
+    CHECK_STATUS(neocortex_register_follower(reader, 0), NEOCORTEX_ERR_READ_ONLY);
+    CHECK_STATUS(neocortex_register_follower(NULL, 0), NEOCORTEX_ERR_INVALID_ARGUMENT);
+    CHECK_OK(neocortex_close(reader));
+    CHECK_OK(neocortex_close(segment));
+    segment = create_log(4);
+    CHECK_STATUS(neocortex_register_follower(segment, 0), NEOCORTEX_ERR_UNSUPPORTED);
+    CHECK_OK(neocortex_close(segment));
+}
+
 CHECK_MAIN(
     CHECK_ONCE(commits_come_once_and_in_order),
     CHECK_ONCE(what_was_overwritten_is_counted),
     CHECK_ONCE(what_is_not_valid_is_refused),
     CHECK_ONCE(records_have_their_own_length),
     CHECK_ONCE(values_and_records_are_not_confused),
+    CHECK_ONCE(writers_wait_for_a_registered_follower),
     CHECK_ONCE(followers_in_other_processes))

@@ -26,6 +26,7 @@ fn role_worker() {
             "c-attached" => step::attached::run::<L>(slots, true),
             "life" => step::life::run::<L>(slots, false, role.number(3), role.number(4)),
             "c-life" => step::life::run::<L>(slots, true, role.number(3), role.number(4)),
+            "records" => step::records::run::<L>(),
             "storm" => step::storm::run::<L>(slots, role.number(3) as u64),
             other => panic!("nobody does {other}"),
         }
@@ -184,6 +185,13 @@ fn c_calls_killed_anywhere_hurt_nobody() {
             .chain(parts("c-life", lock, 2, lock == "seqlock", 2))
     });
     try_everywhere("P1 P2 P4 P5", "the C calls", jobs.collect(), 6);
+}
+
+#[test]
+fn records_killed_anywhere_are_whole_and_none_is_missed() {
+    let jobs = LOCKS.iter().map(|&lock| ("records", lock, 4, 0, 1));
+    let subject = "pushing records, waiting for room, following registered";
+    try_everywhere("P1 P2 P13", subject, jobs.collect(), 2);
 }
 
 #[test]

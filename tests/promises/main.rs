@@ -13,6 +13,7 @@ mod forged;
 mod guards;
 mod kill;
 mod lifecycle;
+mod lossless;
 mod names;
 mod overwrite;
 mod partial;

@@ -29,6 +29,9 @@ pub fn create(arguments: &Create) -> Outcome {
     if arguments.records {
         options = options.records();
     }
+    if arguments.lossless {
+        options = options.lossless();
+    }
     if arguments.replace_stale {
         options = options.replace_stale();
     }

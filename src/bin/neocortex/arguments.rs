@@ -245,6 +245,9 @@ pub struct Create {
     /// Records of any length up to SIZE, each written whole and read with its length
     #[arg(long, conflicts_with = "in_place")]
     pub records: bool,
+    /// Writers wait for the followers that registered, and overwrite nothing that one has not read
+    #[arg(long, conflicts_with = "in_place")]
+    pub lossless: bool,
     /// Take the place of a stale cortex that has the key
     #[arg(long)]
     pub replace_stale: bool,

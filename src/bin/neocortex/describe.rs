@@ -158,6 +158,7 @@ pub fn waits(waiting: Waiting) -> String {
         (waiting.for_lock, "lock"),
         (waiting.for_change, "change"),
         (waiting.for_pause, "pause"),
+        (waiting.for_room, "room"),
     ] {
         if is_set {
             words.push(word.to_owned());
@@ -224,6 +225,7 @@ pub fn as_json(info: &SegmentInfo) -> Value {
             "lock": info.waiting.for_lock,
             "change": info.waiting.for_change,
             "pause": info.waiting.for_pause,
+            "room": info.waiting.for_room,
             "readers": info.waiting.readers,
         },
         "created": created.map_or(0, |age| age.as_secs()),
@@ -236,5 +238,6 @@ pub fn as_json(info: &SegmentInfo) -> Value {
         "stale": is_stale(info),
     });
     object["records"] = json!(info.has_records);
+    object["lossless"] = json!(info.is_lossless);
     object
 }

@@ -162,11 +162,15 @@ fn sheet(info: &SegmentInfo, people: &People) -> Vec<(&'static str, String)> {
         (
             "layout",
             format!(
-                "{}: {} × {} bytes from {}",
+                "{}: {} × {} bytes from {}{}",
                 layout(info.slots),
                 info.slots,
                 info.slot_stride,
-                info.slots_offset
+                info.slots_offset,
+                match info.is_lossless {
+                    true => "; lossless: writers wait for followers that registered",
+                    false => "",
+                }
             ),
         ),
         (

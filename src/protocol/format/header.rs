@@ -7,7 +7,7 @@
 //! and have no such load.
 
 use super::fields::{header, Field, Field64, Stored};
-use super::layout::{Layout, Shape, HEADER_SIZE, RECORDS};
+use super::layout::{Layout, Shape, HEADER_SIZE, LOSSLESS, RECORDS};
 use super::state;
 use crate::error::Cause;
 use crate::protocol::atomics::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_b
 pub(crate) const VERSION: u32 = 1;
 /// The bits of `features` that this library knows: additions within version 1 that a library which does not know them
 /// must not touch.
-const KNOWN_FEATURES: u32 = RECORDS;
+const KNOWN_FEATURES: u32 = RECORDS | LOSSLESS;
 
 header! {
     /// The first bytes of a segment. The texts are those of `docs/segment.md`; a new field goes to the end, and into
@@ -66,7 +66,7 @@ header! {
         /// UTF-8, ended by a 0
         lock_name: [AtomicU32; 16], chosen { lock_name };
         /// one bit for each addition to version 1 that a program must know of: 1 records (a slot begins with the
-        /// length of the record in it, 8 bytes).
+        /// length of the record in it, 8 bytes), 2 lossless (writers wait for followers that registered).
         /// Where one is set that it does not know, an attacher refuses the segment (`Format`)
         features: AtomicU32, chosen { features };
         /// the participant id of the handle that removes the segment when it is closed; 0 is none, and the segment

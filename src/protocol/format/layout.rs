@@ -21,6 +21,8 @@ pub(crate) const LOCK_SIZE_LIMIT: usize = 1 << 20;
 
 /// The bit of `features` for records of any length: each slot begins with the length of the record in it.
 pub(crate) const RECORDS: u32 = 1;
+/// The bit of `features` for writers that wait for registered followers.
+pub(crate) const LOSSLESS: u32 = 2;
 /// The bytes in which a slot says how long its record is.
 pub(crate) const RECORD_HEAD: usize = size_of::<u64>();
 
@@ -47,6 +49,11 @@ impl Shape {
     /// Returns whether the slots hold records of any length.
     pub(crate) fn has_records(&self) -> bool {
         self.features & RECORDS != 0
+    }
+
+    /// Returns whether writers wait for the followers that registered.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.features & LOSSLESS != 0
     }
 
     /// Returns how many bytes are in a slot before the payload.
@@ -92,7 +99,7 @@ impl Layout {
             ));
         }
         if shape.slots == 1 && shape.features != 0 {
-            return Err("a cortex of `records` has 2 slots or more, and is not `in_place`".into());
+            return Err("a cortex of `records`, or that is `lossless`, has 2 slots or more, and is not `in_place`".into());
         }
         if !(1..=PARTICIPANT_LIMIT).contains(&shape.participants) {
             let count = shape.participants;

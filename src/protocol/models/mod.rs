@@ -11,6 +11,7 @@
 //! | [`follow`] | the same |
 //! | [`signal`] | [`kernel`]: sleeping and waking |
 //! | [`telling`] | [`kernel`]: sleeping on several words |
+//! | [`room`] | the same |
 //! | [`rwlock`] | [`kernel`] |
 //! | [`membership`] | [`kernel`] |
 //! | [`lifecycle`] | the gate and one beacon |
@@ -53,6 +54,8 @@ pub(crate) mod mortal;
 mod owner;
 #[cfg(test)]
 mod ownership;
+#[cfg(test)]
+mod room;
 #[cfg(test)]
 mod rwlock;
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod attached;
 pub mod c_calls;
 pub mod life;
 pub mod operations;
+pub mod records;
 pub mod storm;
 mod tracee;
 mod trail;
