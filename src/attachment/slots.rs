@@ -22,10 +22,11 @@ pub(crate) struct Slots {
     pub(crate) is_default: bool,
     /// Whether writers wait for the followers that registered.
     pub(crate) is_lossless: bool,
+    /// Whether the slots hold records, and no value. (This and the flags above fill the space behind `count`: fast paths
+    /// copy all of this.)
+    pub(crate) has_records: bool,
     /// The bytes of the value; 0 where the slots hold records, so that no range of a value is within it.
     pub(crate) size: usize,
-    /// The bytes of the longest record; 0 where the slots hold values.
-    pub(crate) longest_record: usize,
 }
 
 // SAFETY: the pointers are into the mapping, which the holder of a copy of this keeps alive; what they point
@@ -55,9 +56,9 @@ impl Slots {
         let (count, stride) = (layout.shape.slots, layout.slot_stride);
         let (has_records, is_lossless) = (layout.shape.has_records(), layout.shape.is_lossless());
         let is_special = has_records || is_lossless || count == 1;
-        let (size, longest_record) = match has_records {
-            false => (layout.shape.size, 0),
-            true => (0, layout.shape.size),
+        let size = match has_records {
+            false => layout.shape.size,
+            true => 0,
         };
         // SAFETY: the slots begin within the mapping, which the layout was checked against.
         let first = unsafe { base.add(layout.slots_offset) };
@@ -71,11 +72,11 @@ impl Slots {
             first_two: [first, second],
             stride,
             count,
+            has_records,
             is_special,
             is_default: count == 2 && !is_special,
             is_lossless,
             size,
-            longest_record,
         }
     }
 

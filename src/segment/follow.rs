@@ -9,12 +9,13 @@ use super::contents::{out_of_range, HOLDS_RECORDS};
 use super::followed::{Batch, Followed};
 use super::handle::Segment;
 use super::observer::SegmentObserver;
+use super::source::Source;
 use crate::attachment::following::Registration;
 use crate::attachment::patience::Wait;
 use crate::attachment::slots::Slots;
 use crate::copy;
-use crate::error::{Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
-use crate::locks::{Access, CortexSync};
+use crate::error::{Cause, CortexError, CortexResult, WAITING_FOR_CHANGE};
+use crate::locks::CortexSync;
 use crate::protocol::follow::{kept_since, Commits, Found, Place};
 use std::time::Duration;
 
@@ -70,56 +71,6 @@ impl std::fmt::Debug for SegmentFollower<'_> {
     }
 }
 
-/// What a follower needs of that which it follows, besides its slots.
-trait Source: Sync {
-    fn key(&self) -> i32;
-
-    fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64>;
-
-    /// Calls `attempt`, which writers have overtaken, until it returns `true`.
-    fn insist(&self, wait: Wait, attempt: &mut dyn FnMut() -> bool) -> CortexResult<()>;
-}
-
-impl<L: CortexSync> Source for Segment<L> {
-    fn key(&self) -> i32 {
-        self.key()
-    }
-
-    fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
-        self.wait_changed(since, timeout)
-    }
-
-    fn insist(&self, wait: Wait, attempt: &mut dyn FnMut() -> bool) -> CortexResult<()> {
-        self.insist(wait, |is_locked| {
-            let is_done = attempt();
-            if is_locked {
-                // SAFETY: it was taken on this thread, for this attempt, and the copy is made.
-                unsafe { self.lock.release(Access::Read) }?;
-                if !is_done && self.is_poisoned() {
-                    return Err(self.poisoned());
-                }
-            }
-            Ok(is_done.then_some(()))
-        })
-    }
-}
-
-impl Source for SegmentObserver {
-    fn key(&self) -> i32 {
-        self.key()
-    }
-
-    fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
-        self.wait_changed(since, timeout)
-    }
-
-    fn insist(&self, wait: Wait, attempt: &mut dyn FnMut() -> bool) -> CortexResult<()> {
-        let attempt = || attempt().then_some(());
-        self.poll("read", wait.left(), attempt, || self.why_in_vain())
-            .on(self.key())
-    }
-}
-
 impl<L: CortexSync> Segment<L> {
     /// Returns a follower that reads the commits after this position, in order.
     ///
@@ -164,6 +115,11 @@ impl<'a> SegmentFollower<'a> {
             place: Place::after(since),
             registration: None,
         }
+    }
+
+    /// Returns the bytes of the longest record, or of the value.
+    pub(super) fn size(&self) -> usize {
+        self.source.size()
     }
 
     /// Lets writers overwrite what has been read, where they wait for it.
@@ -258,9 +214,9 @@ impl<'a> SegmentFollower<'a> {
         let (slots, size) = (self.slots, self.slots.size);
         if room == 0 {
             let detail = format!("the buffer has no room for one value of {size} bytes");
-            let cause = match self.slots.longest_record {
-                0 => Cause::invalid(detail),
-                _ => HOLDS_RECORDS,
+            let cause = match self.slots.has_records {
+                false => Cause::invalid(detail),
+                true => HOLDS_RECORDS,
             };
             return Err(cause.on(self.key()));
         }

@@ -7,7 +7,7 @@
 //! | files | what they are for |
 //! |---|---|
 //! | `handle`, `options`, `factory`, `contents` | what a segment is, what it is made with, which lock it is made with |
-//! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `follow`, `followed`, `records`, `room`, `fast` | what is done with its bytes |
+//! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `source`, `follow`, `followed`, `records`, `room`, `fast` | what is done with its bytes |
 //! | `ownership`, `close` | which handle removes it, and the end of a handle |
 //! | `create`, `existing`, `memory`, `vanishing`, `attach`, `creator`, `either` | how a handle comes to be |
 //! | `find`, `presence`, `removal`, `replace` | from a key to a segment, its participants, taking it away |
@@ -40,6 +40,7 @@ mod records;
 pub(crate) mod removal;
 pub(crate) mod replace;
 mod room;
+mod source;
 mod take;
 mod vanishing;
 mod wait;

@@ -20,7 +20,7 @@ use super::observer::SegmentObserver;
 use crate::attachment::patience::{Limit, Wait};
 use crate::attachment::slots::Slots;
 use crate::copy;
-use crate::error::{Attempt, Cause, CortexResult, Told};
+use crate::error::{Attempt, Cause, CortexError, CortexResult, Told};
 use crate::locks::CortexSync;
 use crate::protocol::commit::LineRange;
 use crate::protocol::format::RECORD_HEAD;
@@ -39,18 +39,40 @@ pub(super) unsafe fn store(record: &[u8], slot: *mut u8) {
     }
 }
 
-impl Slots {
+/// The slots of a cortex of records.
+#[derive(Clone, Copy)]
+struct Records {
+    slots: Slots,
+    /// The bytes of the longest record.
+    longest: usize,
+}
+
+impl Records {
+    /// Returns these slots as those of records of up to `size` bytes.
+    ///
+    /// # Errors
+    /// `Unsupported` where they hold a value.
+    fn new(slots: Slots, size: usize) -> Result<Self, Cause> {
+        match slots.has_records {
+            true => Ok(Self {
+                slots,
+                longest: size,
+            }),
+            false => Err(HOLDS_A_VALUE),
+        }
+    }
+
     /// Copies the record in a slot racily, as far as it has bytes and there is room. Returns the length that the slot
     /// says, which means nothing until the copy is validated.
     ///
     /// # Safety
-    /// The slot is one of these, which hold records, and `place` is valid for writing `room` bytes.
-    unsafe fn load_record(&self, slot: *mut u8, place: *mut u8, room: usize) -> u64 {
+    /// The slot is one of these, and `place` is valid for writing `room` bytes.
+    unsafe fn load(&self, slot: *mut u8, place: *mut u8, room: usize) -> u64 {
         // SAFETY: a slot begins with the length, and every content of it is a number.
         let length = unsafe { copy::load_value::<u64>(slot).assume_init() };
-        let most = room.min(self.longest_record);
+        let most = room.min(self.longest);
         let copied = usize::try_from(length).unwrap_or(most).min(most);
-        // SAFETY: a slot has `longest_record` bytes after the length, and the caller vouches for the place.
+        // SAFETY: a slot has `longest` bytes after the length, and the caller vouches for the place.
         unsafe { copy::load(slot.add(RECORD_HEAD), place, copied) };
         length
     }
@@ -60,20 +82,12 @@ impl Slots {
     /// # Errors
     /// `Corrupt`.
     fn checked(&self, length: u64) -> Result<usize, Cause> {
-        let longest = self.longest_record;
+        let longest = self.longest;
         match usize::try_from(length) {
             Ok(length) if length <= longest => Ok(length),
             _ => Err(Cause::corrupt(format!(
                 "a record of it says that it has {length} bytes, and none has more than {longest}"
             ))),
-        }
-    }
-
-    /// Refuses a cortex that holds a value.
-    fn check_records(&self) -> Result<(), Cause> {
-        match self.longest_record {
-            0 => Err(HOLDS_A_VALUE),
-            _ => Ok(()),
         }
     }
 }
@@ -114,7 +128,7 @@ fn read_into<R>(
 impl<L: CortexSync> Segment<L> {
     /// Returns whether it holds records ([`SegmentOptions::records`](crate::SegmentOptions::records)), and no value.
     pub fn has_records(&self) -> bool {
-        self.slots.longest_record != 0
+        self.slots.has_records
     }
 
     /// Refuses a cortex of records.
@@ -174,13 +188,25 @@ impl<L: CortexSync> Segment<L> {
 
     #[inline]
     pub(crate) fn push_within(&self, record: &[u8], limit: Limit) -> CortexResult<()> {
-        // Also where there are no records: an empty one would pass.
-        if record.len() > self.slots.longest_record || !self.has_records() {
-            return Err(too_long(&self.slots, record.len()).on(self.key()));
+        if !self.has_records() || record.len() > self.size() {
+            return Err(self.refuse(record.len()));
         }
         // SAFETY: it has room in a slot, which is ours to write between begin and commit.
         let copy = |slot: *mut u8| unsafe { store(record, slot) };
         self.write_with(limit, true, LineRange::WHOLE, copy)
+    }
+
+    /// Returns the error for a record that this cortex cannot take.
+    #[cold]
+    fn refuse(&self, length: usize) -> CortexError {
+        let longest = self.size();
+        let cause = match self.has_records() {
+            false => HOLDS_A_VALUE,
+            true => Cause::invalid(format!(
+                "a record of {length} bytes is longer than the {longest} bytes that there are"
+            )),
+        };
+        cause.on(self.key())
     }
 
     /// Replaces the contents of `record` by the newest record, and returns its version. Before the first push it is
@@ -208,32 +234,20 @@ impl<L: CortexSync> Segment<L> {
         room: usize,
         limit: Limit,
     ) -> CortexResult<(usize, u64)> {
-        let slots = self.slots;
-        slots.check_records().on(self.key())?;
+        let records = Records::new(self.slots, self.size()).on(self.key())?;
         let copy = move |commit, slot| {
             // SAFETY: a slot of this segment, and the caller vouches for the place.
-            (unsafe { slots.load_record(slot, place, room) }, commit)
+            (unsafe { records.load(slot, place, room) }, commit)
         };
         let (length, version) = self.read_with(limit, copy)?;
-        Ok((slots.checked(length).on(self.key())?, version))
-    }
-}
-
-#[cold]
-fn too_long(slots: &Slots, length: usize) -> Cause {
-    let longest = slots.longest_record;
-    match slots.check_records() {
-        Err(cause) => cause,
-        Ok(()) => Cause::invalid(format!(
-            "a record of {length} bytes is longer than the {longest} bytes that there are"
-        )),
+        Ok((records.checked(length).on(self.key())?, version))
     }
 }
 
 impl SegmentObserver {
     /// Returns whether it holds records ([`SegmentOptions::records`](crate::SegmentOptions::records)), and no value.
     pub fn has_records(&self) -> bool {
-        self.mapped.slots.longest_record != 0
+        self.mapped.slots.has_records
     }
 
     /// Replaces the contents of `record` by the newest record, and returns its version: see
@@ -259,10 +273,10 @@ impl SegmentObserver {
         room: usize,
     ) -> CortexResult<(usize, u64)> {
         let slots = self.mapped.slots;
-        slots.check_records().on(self.key())?;
+        let records = Records::new(slots, self.size()).on(self.key())?;
         let copy = |commit| {
             // SAFETY: a slot of this segment, and the caller vouches for the place.
-            let length = unsafe { slots.load_record(slots.of(commit), place, room) };
+            let length = unsafe { records.load(slots.of(commit), place, room) };
             (length, commit)
         };
         let ledger = slots.ledger();
@@ -270,7 +284,7 @@ impl SegmentObserver {
         let (length, version) = self
             .poll("read", self.timeout(), attempt, || None)
             .on(self.key())?;
-        Ok((slots.checked(length).on(self.key())?, version))
+        Ok((records.checked(length).on(self.key())?, version))
     }
 }
 
@@ -299,9 +313,8 @@ impl SegmentFollower<'_> {
     /// As [`SegmentFollower::next_record`]. `Timeout` where writers overtook many copies.
     pub fn try_next_record(&mut self, record: &mut Vec<u8>) -> CortexResult<Option<Followed<()>>> {
         self.record_into(record, |follower, place, room| {
-            follower.slots.check_records().on(follower.key())?;
-            // SAFETY: the slots hold records, and the place has as much room as the vector has.
-            let copy = unsafe { follower.record_copier(place, room) };
+            // SAFETY: the place has as much room as the vector has.
+            let copy = unsafe { follower.record_copier(place, room) }?;
             let before = follower.position();
             match follower.next_now(Wait::Never, 1, copy)? {
                 Some(commits) => follower.with_length(before, commits.only()).map(Some),
@@ -345,27 +358,34 @@ impl SegmentFollower<'_> {
         place: *mut u8,
         room: usize,
     ) -> CortexResult<Followed<usize>> {
-        self.slots.check_records().on(self.key())?;
-        // SAFETY: the slots hold records, and the caller vouches for the place.
-        let copy = unsafe { self.record_copier(place, room) };
+        // SAFETY: the caller vouches for the place.
+        let copy = unsafe { self.record_copier(place, room) }?;
         let before = self.position();
         let found = self.next_within(timeout, 1, copy)?.only();
         self.with_length(before, found)
     }
 
+    fn records(&self) -> CortexResult<Records> {
+        Records::new(self.slots, self.size()).on(self.key())
+    }
+
     /// Returns a function that copies as much of the record of a commit as there is room for.
     ///
     /// # Safety
-    /// The slots hold records, and `place` is valid for writing `room` bytes for as long as the function is called.
-    unsafe fn record_copier(&self, place: *mut u8, room: usize) -> impl Fn(u64, u64) -> u64 + Copy {
-        let slots = self.slots;
+    /// `place` is valid for writing `room` bytes for as long as the function is called.
+    unsafe fn record_copier(
+        &self,
+        place: *mut u8,
+        room: usize,
+    ) -> CortexResult<impl Fn(u64, u64) -> u64 + Copy> {
+        let records = self.records()?;
         // SAFETY: a slot of this segment; for the rest the caller has vouched.
-        move |first, _| unsafe { slots.load_record(slots.of(first), place, room) }
+        Ok(move |first, _| unsafe { records.load(records.slots.of(first), place, room) })
     }
 
     /// Returns a commit with the length of its record, or passes over it.
     fn with_length(&mut self, before: u64, found: Followed<u64>) -> CortexResult<Followed<usize>> {
-        match self.slots.checked(found.value) {
+        match self.records()?.checked(found.value) {
             Ok(length) => Ok(found.with(length)),
             Err(cause) => {
                 self.go_to(before, found.version);
