@@ -25,7 +25,6 @@ pub const MODELS: &[(&str, &[&str])] = &[
     ("protocol/models/interrupts.rs", &["interrupts"]),
     ("protocol/signal.rs", &["signal", "telling"]),
     ("protocol/telling.rs", &["telling"]),
-    ("protocol/signal.rs", &["signal"]),
     ("protocol/room.rs", &["room"]),
     (
         "protocol/participants.rs",
@@ -249,6 +248,8 @@ pub const RULES: &[Rule] = &[
         file: "protocol/telling.rs",
         from: "seen.wrapping_add(LEFT_OUT)",
         to: "if WEAK { seen & !LEFT_OUT } else { seen.wrapping_add(LEFT_OUT) }",
+    },
+    Rule {
         what: "a living follower taken for a dead one",
         file: "protocol/room.rs",
         from: "by >= slots && is_dead(slot)",
