@@ -72,6 +72,10 @@ impl Block {
             value::read(py, shared, private.bytes(), self.timeout, false)?;
             (Lease::of_private(private, size, true), None)
         } else {
+            // Imported now: at the end of the block no handler of a signal may run.
+            if matches!(handle.kind, Kind::Array { .. }) {
+                ended(py)?;
+            }
             let mut held = hold(py, shared, self.access, self.timeout)?;
             let lease = held.lease(py, size, self.access)?;
             (lease, Some(held))
@@ -292,11 +296,15 @@ fn names_of(array: &Bound<'_, PyAny>) -> PyResult<usize> {
     Ok(count)
 }
 
-/// Gives the array other contents: none that could be taken for a value.
-fn put_out_of_use(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<()> {
+/// The contents of an array that cannot be used.
+fn ended(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static ENDED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let state = cached(py, &ENDED, "neocortex._ended", "STATE")?;
-    array.call_method1(pyo3::intern!(py, "__setstate__"), (state,))?;
+    cached(py, &ENDED, "neocortex._ended", "STATE")
+}
+
+/// Gives the array these contents: none that could be taken for a value.
+fn put_out_of_use(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<()> {
+    array.call_method1(pyo3::intern!(py, "__setstate__"), (ended(py)?,))?;
     Ok(())
 }
 

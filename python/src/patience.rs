@@ -44,7 +44,6 @@ impl Patience {
         py: Python<'_>,
         mut step: impl FnMut(Duration) -> CortexResult<T> + Send,
     ) -> PyResult<T> {
-        // SAFETY: the closure stays on this thread, see `go_here`.
         self.go_here(py, |left| py.detach(|| step(left)))
     }
 
