@@ -164,7 +164,8 @@ pub(crate) unsafe fn store(src: *const u8, dst: *mut u8, len: usize) {
 ///
 /// # Safety
 ///
-/// `src` as for [`load`], `dst` as for [`store`]. The two do not overlap.
+/// `src` as for [`load`], `dst` as for [`store`]. The two do not overlap, or are one place: each piece is loaded whole before it
+/// is stored, so that it then stays as it is.
 #[inline]
 pub(crate) unsafe fn transfer(src: *const u8, dst: *mut u8, len: usize) {
     // SAFETY: the caller's promise is the same.

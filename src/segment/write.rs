@@ -213,8 +213,8 @@ impl<L: CortexSync> Segment<L> {
         let range = ledger.missed(begun).bytes(self.slots.size);
         let from = self.slots.of(begun.commit.wrapping_sub(1));
         let to = self.slots.of(begun.commit);
-        // SAFETY: two different slots (the layout has at least two), each valid for `size` bytes,
-        // of which the range is a part (LineRange::bytes).
+        // SAFETY: each slot is valid for `size` bytes, of which the range is a part (LineRange::bytes). They are two (the
+        // layout has at least two), or one, where the counter goes past its end, which takes a hostile peer.
         unsafe { copy::transfer(from.add(range.start), to.add(range.start), range.len()) };
     }
 
