@@ -19,6 +19,7 @@ pub(crate) struct Slots {
     /// Whether writers edit in place or wait for followers, or the slots hold records: what fast paths do not know.
     pub(crate) is_special: bool,
     /// Whether there are two slots and nothing is special.
+    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
     pub(crate) is_default: bool,
     /// Whether writers wait for the followers that registered.
     pub(crate) is_lossless: bool,
