@@ -1184,7 +1184,8 @@ neocortex_status neocortex_wait_set_wait(struct neocortex_wait_set *set,
  * # Safety
  * `set` is NULL or an open set, `fd` is NULL or valid for a number.
  */
-neocortex_status neocortex_wait_set_fd(struct neocortex_wait_set *set, int *fd);
+neocortex_status neocortex_wait_set_fd(struct neocortex_wait_set *set,
+                                       int *fd);
 
 /**
  * Ends the wait of this process by the set, or else its next one, with NEOCORTEX_ERR_INTERRUPTED. Async-signal-safe.

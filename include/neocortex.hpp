@@ -155,6 +155,8 @@
 #undef error
 #pragma push_macro("exchange")
 #undef exchange
+#pragma push_macro("fd")
+#undef fd
 #pragma push_macro("fill")
 #undef fill
 #pragma push_macro("filled")
@@ -2496,6 +2498,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("end_quietly")
 #pragma pop_macro("error")
 #pragma pop_macro("exchange")
+#pragma pop_macro("fd")
 #pragma pop_macro("fill")
 #pragma pop_macro("filled")
 #pragma pop_macro("filled_if")

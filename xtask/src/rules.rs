@@ -25,6 +25,7 @@ pub const MODELS: &[(&str, &[&str])] = &[
     ("protocol/models/interrupts.rs", &["interrupts"]),
     ("protocol/signal.rs", &["signal", "telling"]),
     ("protocol/telling.rs", &["telling"]),
+    ("protocol/models/telling.rs", &["telling"]),
     ("protocol/room.rs", &["room"]),
     (
         "protocol/participants.rs",
