@@ -35,7 +35,7 @@ impl Attachment {
     /// Ends what the tenant of this slot, which is this process, follows, and lets the writers go on that wait for it.
     pub(crate) fn end_following(&self, slot: u32) {
         let (line, signal) = (self.line(slot), self.mapped.signal());
-        if self.mapped.slots.is_lossless && room::deregister(line, signal) {
+        if self.mapped.slots.is_lossless() && room::deregister(line, signal) {
             self.wake_writers();
         }
     }

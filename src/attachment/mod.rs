@@ -331,7 +331,7 @@ impl Attachment {
     /// every 16 ms.
     pub(crate) fn wake_own_waiters(&self) {
         futex::wake_all(&self.mapped.signal().signal);
-        if self.mapped.slots.is_lossless {
+        if self.mapped.slots.is_lossless() {
             futex::wake_all(&self.mapped.signal().room);
         }
     }

@@ -16,16 +16,8 @@ pub(crate) struct Slots {
     first_two: [NonNull<u8>; 2],
     stride: usize,
     pub(crate) count: u32,
-    /// Whether writers edit in place or wait for followers, or the slots hold records: what fast paths do not know.
-    pub(crate) is_special: bool,
-    /// Whether there are two slots and nothing is special.
-    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
-    pub(crate) is_default: bool,
-    /// Whether writers wait for the followers that registered.
-    pub(crate) is_lossless: bool,
-    /// Whether the slots hold records, and no value. (This and the flags above fill the space behind `count`: fast paths
-    /// copy all of this.)
-    pub(crate) has_records: bool,
+    /// What is special: one word, behind `count`, because fast paths copy all of this.
+    kind: u32,
     /// The bytes of the value; 0 where the slots hold records, so that no range of a value is within it.
     pub(crate) size: usize,
 }
@@ -36,6 +28,13 @@ unsafe impl Send for Slots {}
 // SAFETY: as above.
 unsafe impl Sync for Slots {}
 
+/// There are two slots, and nothing is special.
+const DEFAULT: u32 = 1;
+/// Writers edit in place or wait for followers, or the slots hold records: what fast paths do not know.
+const SPECIAL: u32 = 2;
+const HAS_RECORDS: u32 = 4;
+const IS_LOSSLESS: u32 = 8;
+
 /// References to the lines that a write uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines<'a> {
@@ -44,6 +43,37 @@ pub(crate) struct Lines<'a> {
 }
 
 impl Slots {
+    /// Returns whether there are two slots, and nothing is special.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn is_default(&self) -> bool {
+        let is_default = self.kind == DEFAULT;
+        if is_default {
+            // So that callers need not ask which slot is where.
+            // SAFETY: `new` sets the kind so for two slots alone, and nothing changes either.
+            unsafe { std::hint::assert_unchecked(self.count == 2) };
+        }
+        is_default
+    }
+
+    /// Returns whether writers edit in place or wait for followers, or the slots hold records.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.kind & SPECIAL != 0
+    }
+
+    /// Returns whether the slots hold records, and no value.
+    #[inline]
+    pub(crate) fn has_records(&self) -> bool {
+        self.kind & HAS_RECORDS != 0
+    }
+
+    /// Returns whether writers wait for the followers that registered.
+    #[inline]
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.kind & IS_LOSSLESS != 0
+    }
+
     #[inline]
     pub(crate) fn lines(&self) -> Lines<'_> {
         Lines {
@@ -56,7 +86,18 @@ impl Slots {
     pub(crate) fn new(base: NonNull<u8>, layout: &Layout) -> Self {
         let (count, stride) = (layout.shape.slots, layout.slot_stride);
         let (has_records, is_lossless) = (layout.shape.has_records(), layout.shape.is_lossless());
-        let is_special = has_records || is_lossless || count == 1;
+        let features = [(has_records, HAS_RECORDS), (is_lossless, IS_LOSSLESS)];
+        let features = features.iter().filter(|(has, _)| *has);
+        let kind = match (
+            features
+                .map(|(_, bit)| bit | SPECIAL)
+                .fold(0, |all, bit| all | bit),
+            count,
+        ) {
+            (0, 1) => SPECIAL,
+            (0, 2) => DEFAULT,
+            (features, _) => features,
+        };
         let size = match has_records {
             false => layout.shape.size,
             true => 0,
@@ -73,10 +114,7 @@ impl Slots {
             first_two: [first, second],
             stride,
             count,
-            has_records,
-            is_special,
-            is_default: count == 2 && !is_special,
-            is_lossless,
+            kind,
             size,
         }
     }

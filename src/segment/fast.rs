@@ -54,7 +54,8 @@ impl<L: CortexSync> Segment<L> {
         length: usize,
     ) -> bool {
         let slots = self.slots;
-        if !slots.is_word(offset, length) || slots.size != WORD {
+        // A word that is the whole value: its offset is 0.
+        if offset != 0 || length != WORD || slots.size != WORD || !slots.is_default() {
             return false;
         }
         let lines = slots.lines();
@@ -90,7 +91,7 @@ impl<L: CortexSync> Segment<L> {
     #[inline]
     pub(crate) fn begin_read_at_once(&self, lock: &impl CortexSync) -> Option<*mut u8> {
         let slots = self.slots;
-        let me = self.attachment.claimed().filter(|_| !slots.is_special)?;
+        let me = self.attachment.claimed().filter(|_| !slots.is_special())?;
         // SAFETY: the caller releases it, on this thread.
         let is_taken = unsafe { lock.try_read_fast(me.0, Seal::HERE) };
         is_taken.then(|| slots.of(slots.ledger().committed()))
@@ -103,7 +104,7 @@ impl<L: CortexSync> Segment<L> {
         lock: &impl CortexSync,
     ) -> Option<WriteGuard<'_, [u8], L>> {
         let slots = self.slots;
-        if slots.is_special {
+        if slots.is_special() {
             return None;
         }
         let lines = slots.lines();
@@ -119,7 +120,7 @@ impl Slots {
     fn is_word(&self, offset: usize, length: usize) -> bool {
         length == WORD
             && offset % WORD == 0
-            && self.is_default
+            && self.is_default()
             && self.size >= WORD
             && offset <= self.size - WORD
     }

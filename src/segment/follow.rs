@@ -214,7 +214,7 @@ impl<'a> SegmentFollower<'a> {
         let (slots, size) = (self.slots, self.slots.size);
         if room == 0 {
             let detail = format!("the buffer has no room for one value of {size} bytes");
-            let cause = match self.slots.has_records {
+            let cause = match self.slots.has_records() {
                 false => Cause::invalid(detail),
                 true => HOLDS_RECORDS,
             };

@@ -63,7 +63,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> ReadGuard<'a, T, L> {
     #[inline]
     pub(crate) fn begin(segment: &'a Segment<L>, limit: Limit) -> CortexResult<Self> {
         let me = segment.take_read(limit)?.me;
-        if segment.slots.is_special {
+        if segment.slots.is_special() {
             segment.check_special()?;
         }
         let attachment_id = segment.attachment.id();

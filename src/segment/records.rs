@@ -53,7 +53,7 @@ impl Records {
     /// # Errors
     /// `Unsupported` where they hold a value.
     fn new(slots: Slots, size: usize) -> Result<Self, Cause> {
-        match slots.has_records {
+        match slots.has_records() {
             true => Ok(Self {
                 slots,
                 longest: size,
@@ -128,7 +128,7 @@ fn read_into<R>(
 impl<L: CortexSync> Segment<L> {
     /// Returns whether it holds records ([`SegmentOptions::records`](crate::SegmentOptions::records)), and no value.
     pub fn has_records(&self) -> bool {
-        self.slots.has_records
+        self.slots.has_records()
     }
 
     /// Refuses a cortex of records.
@@ -247,7 +247,7 @@ impl<L: CortexSync> Segment<L> {
 impl SegmentObserver {
     /// Returns whether it holds records ([`SegmentOptions::records`](crate::SegmentOptions::records)), and no value.
     pub fn has_records(&self) -> bool {
-        self.mapped.slots.has_records
+        self.mapped.slots.has_records()
     }
 
     /// Replaces the contents of `record` by the newest record, and returns its version: see

@@ -42,7 +42,7 @@ impl<L: CortexSync> Segment<L> {
     /// Returns whether writers wait for the followers that registered
     /// ([`SegmentOptions::lossless`](crate::SegmentOptions::lossless)).
     pub fn is_lossless(&self) -> bool {
-        self.slots.is_lossless
+        self.slots.is_lossless()
     }
 
     /// Returns a follower that writers wait for, in a cortex that was created
@@ -89,7 +89,7 @@ impl<L: CortexSync> Segment<L> {
     /// # Errors
     /// As [`Segment::follow_registered`].
     pub(crate) fn register(&self, since: u64) -> CortexResult<Id> {
-        if !self.slots.is_lossless {
+        if !self.slots.is_lossless() {
             return Err(NOT_LOSSLESS.on(self.key()));
         }
         let id = self.attachment.me().on(self.key())?;
@@ -156,6 +156,6 @@ impl<L: CortexSync> Segment<L> {
 impl SegmentObserver {
     /// Returns whether writers wait for followers that registered; an observer cannot be one of them.
     pub fn is_lossless(&self) -> bool {
-        self.mapped.slots.is_lossless
+        self.mapped.slots.is_lossless()
     }
 }

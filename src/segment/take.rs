@@ -65,7 +65,7 @@ impl<L: CortexSync> Segment<L> {
     /// both.
     #[inline]
     pub(super) fn write_limit(&self, limit: Limit) -> Limit {
-        match self.slots.is_lossless {
+        match self.slots.is_lossless() {
             true => Limit::Begun(self.wait(limit)),
             false => limit,
         }

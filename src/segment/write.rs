@@ -192,7 +192,7 @@ impl<L: CortexSync> Segment<L> {
     #[inline(never)]
     fn look_before_write(&self, mut next: Begun, limit: Limit) -> CortexResult<Begun> {
         let mut last = None;
-        if self.slots.is_lossless {
+        if self.slots.is_lossless() {
             let found = self.make_room(limit)?;
             next = found.0;
             last = Some(found.1);

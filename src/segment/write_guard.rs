@@ -105,7 +105,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
         contents: Contents,
     ) -> CortexResult<Self> {
         let mut limit = limit;
-        if segment.slots.is_special {
+        if segment.slots.is_special() {
             segment.check_holds_value()?;
             limit = segment.write_limit(limit);
         }
@@ -235,7 +235,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     /// Returns whether [`WriteGuard::publish`] cannot fail.
     #[inline]
     fn can_publish(&self) -> bool {
-        self.is_mine() && !self.slots.is_special
+        self.is_mine() && !self.slots.is_special()
     }
 
     /// [`WriteGuard::publish`] in the default layout, for a caller that knows the guard to be its own. Returns whether
@@ -243,7 +243,7 @@ impl<'a, T: Payload + ?Sized, L: CortexSync> WriteGuard<'a, T, L> {
     #[cfg(feature = "capi")]
     #[inline]
     pub(crate) fn publish_at_once(&mut self) -> Option<bool> {
-        if !self.slots.is_default {
+        if !self.slots.is_default() {
             return None;
         }
         let (_, is_wanted) = self.go_on();
@@ -299,7 +299,7 @@ impl<L: CortexSync> Segment<L> {
         if !self.attachment.is_here(attachment_id) {
             return self.not_mine();
         }
-        let detail = match self.slots.is_lossless {
+        let detail = match self.slots.is_lossless() {
             true => "a lossless cortex cannot publish, for its writer would wait for followers with the lock; commit instead",
             false => "the in-place layout has one slot and cannot publish; commit instead",
         };
