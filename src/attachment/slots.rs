@@ -33,6 +33,8 @@ const DEFAULT: u32 = 1;
 /// Writers edit in place or wait for followers, or the slots hold records: what fast paths do not know.
 const SPECIAL: u32 = 2;
 const HAS_RECORDS: u32 = 4;
+/// There are two slots of one word each, and nothing is special.
+const IS_WORD: u32 = 16;
 const IS_LOSSLESS: u32 = 8;
 
 /// References to the lines that a write uses.
@@ -47,13 +49,25 @@ impl Slots {
     #[cfg(feature = "capi")]
     #[inline]
     pub(crate) fn is_default(&self) -> bool {
-        let is_default = self.kind == DEFAULT;
+        let is_default = self.kind & DEFAULT != 0;
         if is_default {
             // So that callers need not ask which slot is where.
             // SAFETY: `new` sets the kind so for two slots alone, and nothing changes either.
             unsafe { std::hint::assert_unchecked(self.count == 2) };
         }
         is_default
+    }
+
+    /// Returns whether there are two slots of one word each, and nothing is special.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(crate) fn is_word_alone(&self) -> bool {
+        let is_word = self.kind & IS_WORD != 0;
+        if is_word {
+            // SAFETY: as in `is_default`; the size likewise.
+            unsafe { std::hint::assert_unchecked(self.count == 2 && self.size == 8) };
+        }
+        is_word
     }
 
     /// Returns whether writers edit in place or wait for followers, or the slots hold records.
@@ -95,6 +109,7 @@ impl Slots {
             count,
         ) {
             (0, 1) => SPECIAL,
+            (0, 2) if layout.shape.size == size_of::<u64>() => DEFAULT | IS_WORD,
             (0, 2) => DEFAULT,
             (features, _) => features,
         };

@@ -55,7 +55,7 @@ impl<L: CortexSync> Segment<L> {
     ) -> bool {
         let slots = self.slots;
         // A word that is the whole value: its offset is 0.
-        if offset != 0 || length != WORD || slots.size != WORD || !slots.is_default() {
+        if offset != 0 || length != WORD || !slots.is_word_alone() {
             return false;
         }
         let lines = slots.lines();
