@@ -66,14 +66,26 @@ await() {
     done
 }
 
+# Both begin with an empty file: what an earlier one wrote is not waited for.
+start_writer() {
+    : >"$work/writer"
+    "$build/writer" "$name" 20 0 >"$work/writer" 2>&1 &
+    writer=$!
+    await "$work/writer" '^writer: created' "$writer"
+}
+
+start_reader() {
+    : >"$work/reader"
+    "$build/reader" "$name" >"$work/reader" 2>&1 &
+    reader=$!
+    await "$work/reader" '^reader: [0-9]' "$reader"
+}
+
 # A name of this demo's own. It does not matter who starts first: this reader waits for the writer.
 name=example/demo/$$
 "$build/reader" "$name" 5 &
 early=$!
-: >"$work/writer"
-"$build/writer" "$name" 20 0 >"$work/writer" 2>&1 &
-writer=$!
-await "$work/writer" '^writer: created' "$writer"
+start_writer
 echo "demo: the writer is process $writer, the name is $name"
 
 echo "demo: C"
@@ -88,10 +100,7 @@ if [ -n "${NEOCORTEX_RUST_EXAMPLE:-}" ]; then
 fi
 
 # A writer that is killed takes nothing with it: the reader and the next writer go on.
-: >"$work/reader"
-"$build/reader" "$name" >"$work/reader" 2>&1 &
-reader=$!
-await "$work/reader" '^reader: [0-9]' "$reader"
+start_reader
 kill -KILL "$writer"
 wait "$writer" 2>/dev/null
 "$build/writer" "$name" 20 50 >"$work/next" 2>&1 &
@@ -106,13 +115,8 @@ wait "$reader" || fail "the reader of two writers ended with status $?"
 reader=
 
 # What was left where nobody lives is replaced. A reader that is there when the writer goes is told so.
-"$build/writer" "$name" 20 0 >"$work/writer" 2>&1 &
-writer=$!
-await "$work/writer" '^writer: created' "$writer"
-: >"$work/reader"
-"$build/reader" "$name" >"$work/reader" 2>&1 &
-reader=$!
-await "$work/reader" '^reader: [0-9]' "$reader"
+start_writer
+start_reader
 kill -TERM "$writer"
 wait "$writer" || fail "the writer ended with status $?"
 writer=
