@@ -23,7 +23,7 @@ static void options_are_checked(void)
                                NEOCORTEX_PERSIST | NEOCORTEX_READ_ONLY | NEOCORTEX_RANDOM_KEY | NEOCORTEX_NEVER_WAIT |
                                NEOCORTEX_OPEN_OR_CREATE | NEOCORTEX_INTERRUPTIBLE | NEOCORTEX_PREFAULT |
                                NEOCORTEX_LOCK_IN_MEMORY | NEOCORTEX_HUGE_PAGES | NEOCORTEX_PREFER_HUGE_PAGES |
-                               NEOCORTEX_SET_OWNER | NEOCORTEX_DUMP;
+                               NEOCORTEX_SET_OWNER | NEOCORTEX_DUMP | NEOCORTEX_RECORDS | NEOCORTEX_LOSSLESS;
 
         options.flags = (uint32_t)1 << bit;
         if ((options.flags & known) == 0) {
