@@ -167,7 +167,7 @@ fn operations_killed_anywhere_hurt_nobody() {
 #[test]
 fn comings_and_goings_killed_anywhere_leave_nothing() {
     // Who waits for a creator that is dead waits for half a second: the time is spent asleep, in many workers.
-    let shards = |(lock, slots)| parts("life", lock, slots, (lock, slots) == ("seqlock", 2), 4);
+    let shards = |(lock, slots)| parts("life", lock, slots, (lock, slots) == ("seqlock", 2), 8);
     let subject = "creating, attaching, adopting, replacing, removing, reclaiming, closing";
     try_everywhere(
         "P2 P4 P5",

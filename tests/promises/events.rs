@@ -1,8 +1,6 @@
 //! Event loops and futures: a descriptor is readable until the changes are taken, and a future loses none.
 
-use crate::common::{
-    fork, is_attached, remove_segment, remove_set, segment_id, sets_of, Child, Kernel, Role,
-};
+use crate::common::{fork, is_attached, remove_segment, remove_set, segment_id, sets_of, Kernel};
 use neocortex::{Cortex, CortexBuilder, CortexError, Observer, WaitSet};
 use std::future::Future;
 use std::os::fd::AsRawFd;
@@ -266,14 +264,14 @@ fn a_forked_child_has_helpers_and_descriptors_of_its_own() {
 fn what_the_system_refuses_is_said_and_works_when_it_does_not() {
     let kernel = Kernel::new();
     let key = kernel.key();
-    Child::spawn("role_is_refused", &[&key]).finish();
+    crate::common::Child::spawn("role_is_refused", &[&key]).finish();
 }
 
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(neocortex_portable)))]
 fn role_is_refused() {
     use crate::wait_set::refuse;
-    let Some(role) = Role::of("role_is_refused") else {
+    let Some(role) = crate::common::Role::of("role_is_refused") else {
         return;
     };
     let value: Cortex<u64> = CortexBuilder::new(0).key(role.key()).create().unwrap();
