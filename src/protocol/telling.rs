@@ -5,17 +5,18 @@
 //! leaves the value out ([`Asked::leave_out`]): it does not sleep on its word any more, so that a writer that goes on
 //! committing wakes nobody in vain. The poller that asks again finds that, and has the helper take it in again.
 //!
-//! **Why no change is lost.** The poller stores `asked`, passes a SeqCst fence, and looks whether something was left out;
-//! the helper says that it leaves something out, passes a SeqCst fence, and looks at `asked`. The fences are in one
-//! order, so at least one of the two sees the other: the helper tells the poller after all, or the poller has it taken in
-//! again. The word of what is left out is (round: 31 bits, something is left out: 1 bit). The poller that finds the bit
-//! begins a new round, in which everything is taken in again, in one step: what a helper leaves out at the same time is of
-//! the round before and taken in at once, or of the new one, and found the next time.
+//! **Why no change is lost.** The poller exchanges `asked`, passes a fence, and looks whether something was left out; the
+//! helper says that it leaves something out, passes a fence, and exchanges `asked`. Exchanges of one word are in one order,
+//! and the later has what the earlier one's fence released, so at least one of the two sees the other: the helper tells the
+//! poller after all, or the poller has it taken in again. The word of what is left out is (round: 31 bits, something is left
+//! out: 1 bit). The poller that finds the bit begins a new round, in which everything is taken in again, in one step: what a
+//! helper leaves out at the same time is of the round before and taken in at once, or of the new one, and found the next
+//! time.
 //!
 //! The poller that finds the bit also sees the version that the helper had seen (release and acquire), and so does the
 //! one that finds the bell rung: its own look is then not older.
 
-use crate::protocol::atomics::{fence, AtomicU32, Ordering};
+use crate::protocol::atomics::{fence, fence_after_rmw, AtomicU32, Ordering};
 
 const LEFT_OUT: u32 = 1;
 
@@ -42,8 +43,9 @@ impl Asked {
     /// the caller then rings its helpers' bells. It looks at the versions afterwards in either case.
     #[must_use]
     pub(crate) fn ask(&self) -> bool {
-        self.asked.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        // An exchange, as the helpers' are: each of them has its place in one order.
+        self.asked.swap(1, Ordering::Relaxed);
+        fence_after_rmw();
         // Acquire: see the module.
         let seen = self.left_out.load(Ordering::Acquire);
         // Where another thread of the same poller is faster, it rings.

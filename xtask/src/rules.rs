@@ -369,6 +369,22 @@ pub const EXEMPT: &[(&str, &str)] = &[
         "protocol/telling.rs leave_out: Release to Relaxed",
         "as the acquire that it pairs with",
     ),
+    (
+        "protocol/telling.rs ask: fence SeqCst to AcqRel",
+        "both sides exchange `asked`, so that the later one has what the earlier one stored; the fence costs nothing there",
+    ),
+    (
+        "protocol/telling.rs leave_out: fence SeqCst to AcqRel",
+        "as that of ask",
+    ),
+    (
+        "protocol/telling.rs ring: Release to Relaxed",
+        "the system call that wakes the sleeper is a full barrier; kept for a poller that does not sleep",
+    ),
+    (
+        "protocol/telling.rs heard: Acquire to Relaxed",
+        "as the release that it pairs with",
+    ),
     ("attachment/companion.rs", "of one process: what its futures share"),
     (
         "segment/wait.rs await_change: Acquire to Relaxed",

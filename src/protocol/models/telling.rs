@@ -17,6 +17,7 @@ struct World {
     versions: [AtomicU64; 2],
     waiter: SleepQueue,
     other: SleepQueue,
+    poller: SleepQueue,
     asked: Asked,
     bell: Bell,
     bell_of_helper: Bell,
@@ -30,6 +31,7 @@ impl World {
             versions: [(); 2].map(|()| AtomicU64::new(0)),
             waiter: SleepQueue::new(),
             other: SleepQueue::new(),
+            poller: SleepQueue::new(),
             asked: Asked::new(),
             bell: Bell::new(),
             bell_of_helper: Bell::new(),
@@ -42,7 +44,7 @@ impl World {
         self.versions[value].load(Ordering::Relaxed)
     }
 
-    /// As `WriteGuard::publish`, and `Segment::wake_waiters` for all who may sleep on the word.
+    /// As `WriteGuard::publish`, and `Segment::wake_waiters` for all who may sleep on the word; the poller does not.
     fn commit(&self, value: usize, version: u64) {
         self.versions[value].store(version, Ordering::Relaxed);
         let line = &self.lines[value];
@@ -147,7 +149,7 @@ impl Helper {
             };
             if self.left_out.is_none() {
                 world.bell.ring();
-                world.waiter.wake(true);
+                world.poller.wake(true);
             }
         }
         (world.is_over.load(Ordering::Relaxed) != 0).then_some(())
@@ -190,7 +192,7 @@ fn poll(world: &World, since: u64) -> u64 {
         if found != since {
             return found;
         }
-        world.waiter.sleep(&[(world.bell.word(), heard)]);
+        world.poller.sleep(&[(world.bell.word(), heard)]);
     }
 }
 
