@@ -233,12 +233,6 @@ pub const RULES: &[Rule] = &[
         to: "self.values = [0, 1].map(|value| signal::ask(&world.lines[if WEAK { 0 } else { value }]));",
     },
     Rule {
-        what: "a helper that leaves out what it was asked for meanwhile",
-        file: "protocol/telling.rs",
-        from: "match self.take() {",
-        to: "match !WEAK && self.take() {",
-    },
-    Rule {
         what: "a poller that does not look whether something was left out",
         file: "protocol/telling.rs",
         from: "seen & LEFT_OUT != 0 &&",
