@@ -870,7 +870,7 @@ neocortex_status neocortex_register_follower(struct neocortex_segment *segment,
 
 /**
  * Ends the registration of neocortex_register_follower: writers no longer wait for this handle. Where it is not
- * registered, nothing happens.
+ * registered, nothing happens. Fails with NEOCORTEX_ERR_READ_ONLY.
  *
  * # Safety
  * `segment` is NULL or an open handle.

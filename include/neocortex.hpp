@@ -2343,7 +2343,9 @@ public:
 
   /// Adds a segment. The next wait tells where its version is another than `since`.
   ///
-  /// \param tag  Comes back with each change.
+  /// \param what   Is to outlive its time in the set.
+  /// \param since  A version: what the caller knows already.
+  /// \param tag    Comes back with each change.
   /// \throws error  invalid_argument where it is in the set already; busy while another thread waits.
   void add(const segment &what, std::uint64_t since, void *tag = nullptr) {
     detail::check(neocortex_wait_set_add(handle_.get(), what.raw(), since, tag));

@@ -101,7 +101,7 @@ pub unsafe extern "C" fn neocortex_register_follower(
 }
 
 /// Ends the registration of neocortex_register_follower: writers no longer wait for this handle. Where it is not
-/// registered, nothing happens.
+/// registered, nothing happens. Fails with NEOCORTEX_ERR_READ_ONLY.
 ///
 /// # Safety
 /// `segment` is NULL or an open handle.
