@@ -41,7 +41,9 @@ impl<L: CortexSync> Segment<L> {
                 return Some(Ok(version));
             }
             if self.is_removed() {
-                return Some(Err(Cause::Removed));
+                // What was committed between the two looks is told first.
+                let version = self.version();
+                return Some((version != since).then_some(version).ok_or(Cause::Removed));
             }
             waiting.check().err().map(Err)
         };
@@ -94,7 +96,9 @@ impl SegmentObserver {
                 return Ok(version);
             }
             if self.is_removed() {
-                return Err(Cause::Removed);
+                // As a participant: what was committed between the two looks is told first.
+                let version = self.version();
+                return (version != since).then_some(version).ok_or(Cause::Removed);
             }
             waiting.check()?;
             let nap = waiting.nap(pauses.next());
