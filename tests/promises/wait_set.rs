@@ -1,5 +1,8 @@
 //! Waiting for many values at once: each change is told once and none is lost, whatever else happens.
 
+// Half of it is about Linux's way to wait for several words.
+#![cfg_attr(not(target_os = "linux"), allow(unused_imports, dead_code))]
+
 use crate::common::{
     fork, is_attached, remove_segment, remove_set, segment_id, sets_of, Child, Foreign, Gate,
     Kernel, Role,
