@@ -61,4 +61,5 @@ pub use observer::SegmentObserver;
 pub use options::{HugePages, SegmentOptions};
 pub(crate) use payload::{Contents, Payload};
 pub use read_guard::ReadGuard;
+pub(crate) use wait::removed_at;
 pub use write_guard::WriteGuard;

@@ -12,18 +12,13 @@ use super::follow::SegmentFollower;
 use super::handle::Segment;
 use super::observer::SegmentObserver;
 use crate::attachment::following::Registration;
-use crate::attachment::patience::{Limit, Wait, Waiting};
+use crate::attachment::patience::{Limit, Wait, Waiting, SLICE};
 use crate::error::{Cause, CortexResult, Told};
 use crate::locks::CortexSync;
 use crate::protocol::commit::Begun;
 use crate::protocol::participants::Id;
 use crate::protocol::room;
 use crate::sys::futex;
-use std::time::Duration;
-
-/// The longest sleep of a writer. A follower that is killed before it says that it has read, or wakes, holds up a writer
-/// for no longer than that.
-const SLICE: Duration = Duration::from_millis(40);
 
 /// The operation in errors of a write that waits for followers.
 const WAITING_FOR_ROOM: &str = "waiting for followers to read";
@@ -146,7 +141,8 @@ impl<L: CortexSync> Segment<L> {
             waiting.check().err().map(Err)
         };
         room::wait(self.slots.signal(), look, |word, value| {
-            // The next look returns the error, unless there is room.
+            // In slices: a follower may be killed before it says that it has read, or wakes. The next look returns the error,
+            // unless there is room.
             let _ = waiting.woken(futex::wait(word, value, waiting.nap(SLICE)));
         })
         .on(self.key())

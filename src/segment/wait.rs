@@ -10,6 +10,15 @@ use crate::sys::futex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// Ends a wait that has found the segment removed. `version` was looked at after that: what was committed since the wait
+/// looked last is told first.
+pub(crate) fn removed_at(version: u64, since: u64) -> Result<u64, Cause> {
+    match version == since {
+        true => Err(Cause::Removed),
+        false => Ok(version),
+    }
+}
+
 impl<L: CortexSync> Segment<L> {
     /// Sleeps until the version is another than `since`, and returns it. It returns at once where the version already
     /// is. Any number of processes may wait; a waiter that dies does not disturb the others.
@@ -41,9 +50,7 @@ impl<L: CortexSync> Segment<L> {
                 return Some(Ok(version));
             }
             if self.is_removed() {
-                // What was committed between the two looks is told first.
-                let version = self.version();
-                return Some((version != since).then_some(version).ok_or(Cause::Removed));
+                return Some(removed_at(self.version(), since));
             }
             waiting.check().err().map(Err)
         };
@@ -96,9 +103,7 @@ impl SegmentObserver {
                 return Ok(version);
             }
             if self.is_removed() {
-                // As a participant: what was committed between the two looks is told first.
-                let version = self.version();
-                return (version != since).then_some(version).ok_or(Cause::Removed);
+                return removed_at(self.version(), since);
             }
             waiting.check()?;
             let nap = waiting.nap(pauses.next());

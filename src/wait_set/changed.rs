@@ -7,7 +7,7 @@ use super::registry::Registration;
 use crate::attachment::companion::Companion;
 use crate::error::{Attempt, Cause, CortexResult, Told};
 use crate::locks::CortexSync;
-use crate::segment::{Segment, SegmentObserver};
+use crate::segment::{removed_at, Segment, SegmentObserver};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ impl Changed<'_> {
         if version != self.since {
             return Some(Ok(version));
         }
-        (self.memory.is_marked_removed() || self.memory.is_lost()).then_some(Err(Cause::Removed))
+        (self.memory.is_marked_removed() || self.memory.is_lost())
+            .then(|| removed_at(self.memory.version(), self.since))
     }
 
     fn listen(&mut self, context: &Context<'_>) -> Result<(), Cause> {

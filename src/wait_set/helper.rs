@@ -11,6 +11,7 @@ use super::listener::Listener;
 use super::loss::LossCheck;
 use super::member::Memory;
 use super::sleep::Sleep;
+use crate::attachment::patience::SLICE;
 use crate::protocol::signal;
 use crate::protocol::telling::{Bell, Round};
 use crate::sys::futex::{self, Expected, ANY_LIMIT};
@@ -138,7 +139,7 @@ impl Helper {
             if taken.wrapping_sub(wanted) <= u32::MAX / 2 {
                 return;
             }
-            futex::wait_own(&self.taken, taken, Duration::from_millis(40));
+            futex::wait_own(&self.taken, taken, SLICE);
         }
     }
 

@@ -316,7 +316,8 @@ impl WaitSet {
     pub(super) fn look(&mut self, most: usize) -> bool {
         self.changes.clear();
         let count = self.entries.len();
-        let asked = match self.listener.takes_loss() {
+        let is_loss = self.listener.takes_loss();
+        let asked = match is_loss {
             true => 0..count,
             false => self.loss.turn(count),
         };
@@ -340,6 +341,10 @@ impl WaitSet {
             });
             if self.changes.len() >= most {
                 self.first = index + 1;
+                if is_loss {
+                    // The others are asked for the next time.
+                    self.listener.note_loss();
+                }
                 break;
             }
         }

@@ -422,6 +422,23 @@ CHECK_UNUSED static neocortex_segment *check_attach(const neocortex_segment *oth
     return made;
 }
 
+/* A child that holds a write guard until somebody kills it. */
+CHECK_UNUSED static pid_t check_holder(const neocortex_segment *segment, struct check_pipe held)
+{
+    const pid_t holder = check_fork();
+
+    if (holder == 0) {
+        neocortex_segment *mine = check_attach(segment);
+        void *data;
+
+        CHECK_OK(neocortex_write_begin(mine, &data));
+        check_tell(held);
+        check_stay();
+    }
+    check_hear(held);
+    return holder;
+}
+
 /* The value as a number: of 8 bytes, which is what most tests share. */
 CHECK_UNUSED static uint64_t check_read(neocortex_segment *segment)
 {

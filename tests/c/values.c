@@ -192,15 +192,7 @@ static void every_wait_ends_with_a_signal(int flags)
     void *data;
     pid_t holder, signals;
 
-    holder = check_fork();
-    if (holder == 0) {
-        neocortex_segment *mine = check_attach(owner);
-
-        CHECK_OK(neocortex_write_begin(mine, &data));
-        check_tell(held);
-        check_stay();
-    }
-    check_hear(held);
+    holder = check_holder(owner, held);
     options.flags = NEOCORTEX_INTERRUPTIBLE;
     segment = neocortex_attach_with(neocortex_key(owner), 8, &options);
     CHECK(segment != NULL);

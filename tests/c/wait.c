@@ -242,16 +242,7 @@ static void an_interrupt_ends_the_wait_for_a_lock(void)
             continue;
         }
         segment = check_create(8, &options);
-        holder = check_fork();
-        if (holder == 0) {
-            neocortex_segment *mine = check_attach(segment);
-            void *data;
-
-            CHECK_OK(neocortex_write_begin(mine, &data));
-            check_tell(held);
-            check_stay();
-        }
-        check_hear(held);
+        holder = check_holder(segment, held);
         interrupted = segment;
         catch_signals(SA_RESTART);
         nagging = start_nagging(stop);
@@ -347,16 +338,7 @@ static void closing_ends_the_waits(void)
             continue;
         }
         segment = check_create(8, &options);
-        holder = check_fork();
-        if (holder == 0) {
-            neocortex_segment *mine = check_attach(segment);
-            void *data;
-
-            CHECK_OK(neocortex_write_begin(mine, &data));
-            check_tell(held);
-            check_stay();
-        }
-        check_hear(held);
+        holder = check_holder(segment, held);
         for (int kind = 0; kind < WAIT_KINDS; kind++) {
             struct waiter waiters[3];
             pthread_t threads[3];

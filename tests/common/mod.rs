@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports)]
 
+mod events;
 mod forked;
 mod kernel;
 mod payload;
@@ -14,6 +15,7 @@ pub mod proof;
 mod sem_abi;
 mod tables;
 
+pub use events::Events;
 pub use forked::{fork, pipe, Forked, Gate};
 pub use kernel::{Kernel, BUILDS};
 pub use payload::{check, fill, filled, mix, spin, Random};

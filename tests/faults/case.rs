@@ -1,13 +1,12 @@
 //! One case: an operation with calls that fail, and whether it did what is promised.
 
 use super::calls;
-use super::common::{self, attachments};
+use super::common::{self, attachments, Events};
 use super::inject::{self, OnSleep, Rule, Trace};
 use neocortex::{CortexError, Leftover};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::Mutex;
 
 /// What is looked at after an operation that succeeded; a panic is a problem.
 pub type Check = Box<dyn FnOnce()>;
@@ -155,34 +154,6 @@ fn shape() -> Shape {
     Shape(segments, objects.len() - segments, attachments())
 }
 
-/// What the library logged as errors.
-static LOGGED: Mutex<String> = Mutex::new(String::new());
-
-struct Log;
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::ERROR
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Text<'a>(&'a mut String);
-        impl tracing::field::Visit for Text<'_> {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                use std::fmt::Write;
-                let _ = write!(self.0, "{field}={value:?} ");
-            }
-        }
-        event.record(&mut Text(&mut LOGGED.lock().expect("the log")));
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 /// What came of a case.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -198,7 +169,8 @@ pub struct Report {
 /// Runs a case in this process, which has to end after it.
 pub fn play(scenario: &Scenario, key: i32, rules: &[Rule], expected: Option<Shape>) -> Report {
     let mut report = Report::default();
-    tracing::subscriber::set_global_default(Log).expect("the first one");
+    let log = Events::up_to(tracing::Level::ERROR);
+    tracing::subscriber::set_global_default(log.clone()).expect("the first one");
     let mut stage = Stage {
         key,
         ..Stage::default()
@@ -210,7 +182,7 @@ pub fn play(scenario: &Scenario, key: i32, rules: &[Rule], expected: Option<Shap
         return report;
     }
     let (result, trace) = inject::armed(|| catch_unwind(AssertUnwindSafe(&mut run)));
-    let logged = std::mem::take(&mut *LOGGED.lock().expect("the log"));
+    let logged = log.take().concat();
     let (after, shape) = (objects(), shape());
     if let Some(on_sleep) = &stage.on_sleep {
         on_sleep.gate.open();

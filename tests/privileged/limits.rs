@@ -4,7 +4,7 @@
 //! address space, and of a memory cgroup beneath its own: nothing of the machine's is changed.
 #![cfg(target_os = "linux")]
 
-use crate::common::proof;
+use crate::common::{proof, Events};
 use neocortex::{CortexError, Segment, SegmentOptions, SeqLock};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -342,43 +342,15 @@ fn what_comes_from_around_a_call_is_named_with_what_to_do() {
     }
 }
 
-/// Collects warnings.
-struct Warnings;
-
-static WARNED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
-
-impl tracing::Subscriber for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.level() <= &tracing::Level::WARN
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Words(String);
-        impl tracing::field::Visit for Words {
-            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!("{value:?} ");
-            }
-        }
-        let mut words = Words(String::new());
-        event.record(&mut words);
-        WARNED.lock().unwrap().push(words.0);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 /// Where the kernel removes a segment with its last attachment nothing can stay, and creating says so.
 #[test]
 fn creating_says_so_where_nothing_can_stay() {
     let how = "kernel.shm_rmid_forced=1: creating warns, and warns each time of what is to stay";
     let done = apart(|| {
-        let global = tracing::subscriber::set_global_default(Warnings);
+        let events = Events::up_to(tracing::Level::WARN);
+        let global = tracing::subscriber::set_global_default(events.clone());
         global.expect("the only one of this process");
-        let warnings = || std::mem::take(&mut *WARNED.lock().unwrap());
+        let warnings = || events.take();
         set("shm_rmid_forced", "1");
         let segment = create(64).expect("made");
         // Once in a process, and the one that this was forked from may have made one already.

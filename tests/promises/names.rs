@@ -1,11 +1,10 @@
 //! A name is found by everybody who knows it, and nobody takes one's value for another's.
 
-use crate::common::{fork, Child, Foreign, Kernel, Role};
+use crate::common::{fork, Child, Events, Foreign, Kernel, Role};
 use neocortex::{
     inspect, key_of, schema_of, Cortex, CortexBuilder, CortexError, CortexResult, Key, Observer,
     Segment, SegmentObserver, SegmentOptions,
 };
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where the header has the name's length, and the name: docs/segment.md.
@@ -425,33 +424,6 @@ fn keys_in_whatever_way_they_are_given() {
         .is_err());
 }
 
-/// What is logged on one thread: the fields of each event.
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Events {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Text(String);
-        impl tracing::field::Visit for Text {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!(" {field}={value:?}");
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 /// The events of a cortex whose holder was recovered from, which this process found by `key`.
 fn events_of_a_dead_holder(key: &Key) -> Vec<String> {
     let cortex = Cortex::<u64>::attach(key).unwrap();
@@ -460,10 +432,9 @@ fn events_of_a_dead_holder(key: &Key) -> Vec<String> {
         std::mem::forget(cortex.write_guard().unwrap());
     })
     .join();
-    let events = Arc::new(Mutex::new(Vec::new()));
-    tracing::subscriber::with_default(Events(Arc::clone(&events)), || cortex.write(5).unwrap());
-    let events = events.lock().unwrap();
-    events.clone()
+    let events = Events::up_to(tracing::Level::TRACE);
+    tracing::subscriber::with_default(events.clone(), || cortex.write(5).unwrap());
+    events.take()
 }
 
 #[test]

@@ -162,6 +162,35 @@ fn removal_ends_every_wait() {
     }
 }
 
+/// A waiter that looked just before the commit, and finds the removal after it, is told the commit first.
+#[test]
+fn a_commit_just_before_the_removal_is_told() {
+    fn told(version: CortexResult<u64>) {
+        assert!(matches!(version, Ok(1..=3)), "{version:?}");
+    }
+    let kernel = Kernel::new();
+    for _ in 0..200 {
+        let owner = create::<neocortex::SeqLock>(&kernel);
+        let waiter = Cortex::<Value>::attach(owner.key()).unwrap();
+        let observer = Observer::<Value>::attach(owner.key()).unwrap();
+        let (one, two) = (Gate::new(), Gate::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                one.open();
+                told(waiter.wait_changed(0, None));
+            });
+            scope.spawn(|| {
+                two.open();
+                told(observer.wait_changed(0, None));
+            });
+            one.pass();
+            two.pass();
+            (1..=3).for_each(|number| owner.write([number; 2]).unwrap());
+            drop(owner);
+        });
+    }
+}
+
 #[test]
 fn role_wait_for_removal() {
     fn run<L: CortexSync>(role: &Role) {
