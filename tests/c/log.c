@@ -193,6 +193,7 @@ static void *set_again_and_again(void *pointer)
     (void)pointer;
     while (!__atomic_load_n(&over, __ATOMIC_SEQ_CST)) {
         neocortex_set_log(receive, &common);
+        sched_yield();
         neocortex_set_log(NULL, NULL);
     }
     return NULL;
