@@ -2,7 +2,9 @@
 
 use super::errno;
 use crate::by_lock;
-use crate::common::{segment_id, segment_status, sets_of, Child, Foreign, Kernel, Role, LOCKS};
+use crate::common::{
+    proof, segment_id, segment_status, sets_of, Child, Foreign, Kernel, Role, LOCKS,
+};
 use neocortex::{inspect, Cortex, CortexBuilder, CortexError, CortexSync, Observer, RwLock};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -209,7 +211,8 @@ fn who_adopts_to_let_it_stay_leaves_it_without_an_owner() {
 fn owners_that_close_while_others_adopt_remove_it_once() {
     let kernel = Kernel::new();
     let key = kernel.key();
-    for _ in 0..200 {
+    let rounds = 200;
+    for _ in 0..rounds {
         let build = || CortexBuilder::new(1_u32).key(key).force_ownership();
         let first = build().create().unwrap();
         let barrier = std::sync::Barrier::new(3);
@@ -237,6 +240,11 @@ fn owners_that_close_while_others_adopt_remove_it_once() {
             assert!(segment_id(key).is_none());
         });
     }
+    proof::passed(
+        "P12",
+        "an owner closes while two adopt: one owner at every moment, which alone removes",
+        rounds,
+    );
 }
 
 /// The owner died between beginning to remove the segment and saying so: bit 0 of the owner word.

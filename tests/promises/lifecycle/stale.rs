@@ -1,7 +1,7 @@
 //! What a process left behind that died: found, replaced, adopted; and what is not stale.
 
 use super::errno;
-use crate::common::{segment_id, segment_status, sets_of, Child, Kernel, Role};
+use crate::common::{proof, segment_id, segment_status, sets_of, Child, Kernel, Role};
 use neocortex::{inspect, Cortex, CortexBuilder, CortexError, CortexResult, Observer, RwLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -132,6 +132,11 @@ fn what_was_made_to_stay_is_not_stale() {
     drop(build(43).persist().create().unwrap());
     inspect::remove(key).expect("by name");
     assert_eq!(segment_id(key), None);
+    proof::passed(
+        "P11",
+        "what was made to stay: neither replaced as stale, nor reclaimed, nor created over; adopted or removed by key alone",
+        5,
+    );
 }
 
 /// Somebody looks whether a cortex is stale while its owner drops it.
