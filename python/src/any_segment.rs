@@ -1,8 +1,8 @@
 //! A segment whose lock is known only at run time: one of the three built-in locks, or an observer.
 
 use neocortex::{
-    CortexError, CortexResult, CortexSync, Key, ReadGuard, RwLock, Segment, SegmentFollower,
-    SegmentObserver, SegmentOptions, Semaphore, SeqLock, WriteGuard,
+    CortexError, CortexResult, CortexSync, Key, Member, ReadGuard, RwLock, Segment,
+    SegmentFollower, SegmentObserver, SegmentOptions, Semaphore, SeqLock, WaitSet, WriteGuard,
 };
 use std::time::Duration;
 
@@ -136,6 +136,11 @@ impl AnySegment {
 
     pub(crate) fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
         any!(self, it => it.wait_changed(since, timeout))
+    }
+
+    /// Adds it to a set, which tells of another version than `since`.
+    pub(crate) fn join(&self, set: &mut WaitSet, since: u64) -> Member {
+        any!(self, it => set.add_since(it, since))
     }
 
     /// Reads without a wait: `Timeout` where there would be one.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `cortex`, `handle`, `opening` | `Cortex` and `Observer`, what both have, and how they come to be |
 //! | `block`, `lease`, `window` | arrays over the bytes of the segment, for as long as a `with` lasts |
-//! | `follow`, `watch` | commits in order; changes of many, and for event loops |
+//! | `follow`, `watch`, `event_loop` | commits in order; changes of many; changes for event loops |
 //! | `value` | from bytes to a value of Python's and back |
 //! | `shared`, `any_segment`, `patience`, `errors` | a handle's segment, its lock, waiting with the interpreter released |
 //!
@@ -15,6 +15,7 @@ mod any_segment;
 mod block;
 mod cortex;
 mod errors;
+mod event_loop;
 mod follow;
 mod handle;
 mod lease;
@@ -73,7 +74,6 @@ fn segments(py: Python<'_>) -> PyResult<Vec<Listed>> {
 /// Closes what is open at the interpreter's end.
 #[pyfunction]
 fn close_all(py: Python<'_>) {
-    watch::end(py);
     shared::close_all(py);
 }
 
@@ -81,7 +81,6 @@ fn close_all(py: Python<'_>) {
 #[pyfunction]
 fn forked() {
     shared::forked();
-    watch::forget();
 }
 
 #[pymodule(gil_used = false)]
@@ -92,6 +91,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<block::Block>()?;
     module.add_class::<lease::Lease>()?;
     module.add_class::<follow::Follow>()?;
+    module.add_class::<event_loop::Changes>()?;
     module.add_function(wrap_pyfunction!(key_of, module)?)?;
     module.add_function(wrap_pyfunction!(schema_of, module)?)?;
     module.add_function(wrap_pyfunction!(remove, module)?)?;
@@ -100,8 +100,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(close_all, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(watch::wait_any, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::watch, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::unwatch, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::watched, module)?)?;
     Ok(())
 }

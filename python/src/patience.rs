@@ -5,7 +5,7 @@
 //! alone Python runs handlers, waits in slices: it is late by [`SLICE`] then, which must be below 100 ms. The core looks
 //! after dead holders more often than that, so slices cost nothing.
 
-use crate::errors::{own, raise};
+use crate::errors::raise;
 use neocortex::{CortexError, CortexResult};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -70,42 +70,6 @@ impl Patience {
                     return Err(raise(py, &error));
                 }
                 result => return result.map_err(|error| raise(py, &error)),
-            }
-        }
-    }
-
-    /// [`Patience::go_here`] for what is not there yet: `None` says so. The error is `Timeout` with this text.
-    pub(crate) fn poll<T: Send>(
-        self,
-        py: Python<'_>,
-        late: &str,
-        mut look: impl FnMut() -> Option<PyResult<T>> + Send,
-    ) -> PyResult<T> {
-        const LONGEST: Duration = Duration::from_millis(1);
-        let mut pause = Duration::from_micros(10);
-        loop {
-            let slice = self.left().min(SLICE);
-            let found = py.detach(|| {
-                let end = Instant::now().checked_add(slice);
-                loop {
-                    if let Some(found) = look() {
-                        return Some(found);
-                    }
-                    let left =
-                        end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
-                    if left == Duration::ZERO {
-                        return None;
-                    }
-                    std::thread::sleep(pause.min(left));
-                    pause = (pause * 2).min(LONGEST);
-                }
-            });
-            if let Some(found) = found {
-                return found;
-            }
-            py.check_signals()?;
-            if self.left() == Duration::ZERO {
-                return Err(own(py, "Timeout", late.to_owned()));
             }
         }
     }

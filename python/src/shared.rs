@@ -5,6 +5,9 @@
 //! call is counted until it is done with the segment, and not until it has the interpreter again: a thread that the
 //! interpreter's end keeps waiting for ever holds nothing up.
 //!
+//! **Waits elsewhere** than in a call of the handle ([`EndsWaits`]: of several handles, of an event loop) are ended by the
+//! close before it waits for the calls.
+//!
 //! **Blocks** keep the handle open: closing is `Busy` meanwhile, so that their guards may borrow the segment.
 //!
 //! **Forks.** The words are tagged with the process: a child inherits no calls and no blocks of the parent's threads.
@@ -85,12 +88,24 @@ impl Counter {
     }
 }
 
+/// Waits for changes of handles, and is told when one closes.
+pub(crate) trait EndsWaits: Send + Sync {
+    /// The handle is closed, or dropped: lets go of it. Returns whether [`EndsWaits::tell`] is to be called. It needs no
+    /// interpreter.
+    fn closes(&self, shared: &Shared) -> bool;
+
+    /// Has those told who waited for it.
+    fn tell(&self, py: Python<'_>);
+}
+
 pub(crate) struct Shared {
     calls: Counter,
     blocks: Counter,
     /// Taken by the thread that closes, when no call is counted.
     segment: UnsafeCell<Option<AnySegment>>,
     windows: Mutex<Vec<Window>>,
+    /// What else waits for this handle, each with the tag of its process.
+    waiters: Mutex<Vec<(u64, Weak<dyn EndsWaits>)>>,
     /// Guards whose blocks another thread has dropped, to be ended by their own.
     given_up: Mutex<Vec<GivenUp>>,
     has_given_up: AtomicBool,
@@ -127,6 +142,7 @@ impl Shared {
             blocks: Counter::default(),
             segment: UnsafeCell::new(Some(segment)),
             windows: Mutex::default(),
+            waiters: Mutex::default(),
             given_up: Mutex::default(),
             has_given_up: AtomicBool::new(false),
         });
@@ -198,6 +214,11 @@ impl Shared {
             let text = "a block of this cortex is open (`reading`, `writing`, `update`): end it before closing";
             return Err(own(py, "Busy", text.to_owned()));
         }
+        for waiter in self.waiters() {
+            if waiter.closes(self) {
+                waiter.tell(py);
+            }
+        }
         py.detach(|| self.shut()).map_err(|error| raise(py, &error))
     }
 
@@ -216,6 +237,28 @@ impl Shared {
             Some(segment) => segment.close(),
             None => Ok(()),
         }
+    }
+
+    /// Keeps what is told of the close. It looks afterwards whether the handle is closed already.
+    pub(crate) fn add_waiter(&self, waiter: Weak<dyn EndsWaits>) {
+        locked(&self.waiters).push((process(), waiter));
+    }
+
+    pub(crate) fn remove_waiter(&self, waiter: &Weak<dyn EndsWaits>) {
+        let mut waiters = locked(&self.waiters);
+        let index = waiters.iter().position(|(_, kept)| kept.ptr_eq(waiter));
+        let gone = index.map(|index| waiters.swap_remove(index));
+        drop(waiters);
+        drop(gone);
+    }
+
+    /// Takes those of this process: a forked child leaves its parent's alone, which a thread of the parent may have had.
+    fn waiters(&self) -> Vec<Arc<dyn EndsWaits>> {
+        let all = std::mem::take(&mut *locked(&self.waiters));
+        all.iter()
+            .filter(|(tag, _)| *tag == process())
+            .filter_map(|(_, waiter)| waiter.upgrade())
+            .collect()
     }
 
     /// Takes a window of this slot that an earlier block has left.
@@ -271,6 +314,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        for waiter in self.waiters() {
+            // Nobody waits, or the handle would live.
+            waiter.closes(self);
+        }
         if let Some(segment) = self.segment.get_mut().take() {
             // Guards of other threads borrow it: they must never be ended then, and it must stay.
             if locked(&self.given_up).is_empty() {

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
 import os
-import pathlib
 import signal
 import sys
 import threading
@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from neocortex import Commit, Cortex, NotFound, Observer, Removed, Timeout, _core, wait_any
+from neocortex import Commit, Cortex, NotFound, Observer, Removed, Timeout, wait_any
 from roles import LIMIT, end, start, until_asleep
 
 WAITS = {
@@ -234,38 +234,145 @@ def test_wait_any_tells_of_a_removal():
             timer.join()
 
 
-def watching_threads():
-    names = []
-    for task in pathlib.Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            names.append((task / "comm").read_text())
-    return names.count("neocortex\n")
+def threads():
+    """The numbers of this process's threads: one that begins has a new one."""
+    return set(os.listdir("/proc/self/task"))
 
 
-def test_a_thousand_changes_are_awaited_by_one_thread():
-    async def main():
-        tasks = [asyncio.create_task(c.changed(0)) for _ in range(1000)]
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def until_ended(before):
+    """A thread that was joined is listed a moment longer."""
+    while threads() != before:
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_thousand_changes_are_awaited_by_one_thread(count):
+    async def main(all):
+        before, opened = threads(), descriptors()
+        tasks = [asyncio.create_task(all[number % count].changed(0)) for number in range(1000)]
         await asyncio.sleep(0)
-        assert _core.watched() == (1000, True)
-        # That of an earlier test may be about to end.
-        while watching_threads() != 1:
-            await asyncio.sleep(0.001)
+        assert len(threads() - before) == 1 and descriptors() == opened + 1
         cancelled = tasks.pop()
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        assert _core.watched() == (999, True)
-        c.write(1.0)
+        for c in all:
+            c.write(1.0)
         assert await asyncio.gather(*tasks) == [1] * 999
         # What is there already is not waited for.
-        assert await c.changed(0) == 1
-        with pytest.raises(Timeout):
-            await c.changed(1, 0.01)
-        while _core.watched() != (0, False):
+        assert await all[0].changed(0) == 1
+        # Whoever awaits again finds the thread: no thread begins for each wait.
+        begun = threads()
+        for number in range(1, 20):
+            again = asyncio.create_task(all[0].changed(number))
+            await asyncio.sleep(0)
+            all[0].write(float(number))
+            assert await again == number + 1
+        assert threads() == begun
+        # One that has told, and that nobody awaits, is let go of at its next change.
+        for c in all:
+            c.write(2.0)
+        while descriptors() != opened:
             await asyncio.sleep(0.001)
+        until_ended(before)
 
-    with Cortex.create(None, 0.0) as c:
+    with contextlib.ExitStack() as stack:
+        asyncio.run(main([stack.enter_context(Cortex.create(None, 0.0)) for _ in range(count)]))
+
+
+def test_cancelling_leaves_nothing():
+    async def main():
+        before, opened = threads(), descriptors()
+        for _ in range(3):
+            tasks = [asyncio.create_task(handle.changed(0)) for handle in (c, other) for _ in range(100)]
+            await asyncio.sleep(0)
+            assert len(threads() - before) == 1 and descriptors() == opened + 1
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(task.cancelled() for task in tasks)
+            assert descriptors() == opened
+            until_ended(before)
+            with pytest.raises(Timeout):
+                await c.changed(0, 0.01)
+            assert descriptors() == opened
+            until_ended(before)
+
+    with Cortex.create(None, 0.0) as c, Cortex.attach(c.key, float) as other:
         asyncio.run(main())
+
+
+def test_nothing_is_left_of_an_event_loop_or_of_a_closed_cortex():
+    async def one():
+        opened = descriptors()
+        again = asyncio.create_task(c.changed(c.version))
+        await asyncio.sleep(0)
+        c.write(1.0)
+        await again
+        # It watches on, for whoever awaits again.
+        assert len(threads() - before) == 1 and descriptors() == opened + 1
+
+    gc.collect()
+    before, opened = threads(), descriptors()
+    with Cortex.create(None, 0.0) as c:
+        asyncio.run(one())
+        gc.collect()
+        assert descriptors() == opened
+        until_ended(before)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(one())
+    until_ended(before)
+    loop.close()
+    del loop
+    gc.collect()
+    assert descriptors() == opened
+
+
+def test_a_change_between_two_looks_is_told():
+    """Commits come all the time, from another process: each wait ends, and none is late for ever."""
+    code = """
+        c = nc.Cortex.attach(sys.argv[1], int)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for number in range(3000):
+            c.write(number)
+    """
+
+    async def main():
+        child.stdin.write("\n")
+        child.stdin.flush()
+        version = 0
+        while version < 3000:
+            version = await c.changed(version, LIMIT)
+
+    with Cortex.create(None, 0) as c:
+        child = start(code.replace("sys.argv[1]", str(c.key)))
+        asyncio.run(main())
+        end(child)
+        assert c.read() == 2999
+
+
+def test_wait_any_ends_when_another_thread_closes():
+    c, d = Cortex.create(None, 0.0), Cortex.create(None, 0.0)
+    told = []
+
+    def wait():
+        try:
+            wait_any({c: 0, d: 0})
+        except ValueError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.01)
+    d.close()
+    thread.join()
+    assert told == ["the cortex is closed: attach again"]
+    c.close()
 
 
 def test_awaiting_ends_with_removal_and_close():
@@ -352,7 +459,7 @@ def test_the_watching_thread_begins_anew_in_a_forked_child():
             await asyncio.sleep(0)
             child = os.fork()
             if child == 0:
-                os._exit(0 if _core.watched() == (0, False) else 1)
+                os._exit(len(threads()) - 1)
             assert os.waitpid(child, 0)[1] == 0
             child = os.fork()
             if child == 0:
