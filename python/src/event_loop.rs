@@ -70,13 +70,19 @@ impl State {
                 let error = Arc::new(error);
                 for entry in &mut self.entries {
                     let all = std::mem::take(&mut entry.waiting);
-                    told.extend(all.into_keys().map(|number| (number, Err(Arc::clone(&error)))));
+                    told.extend(
+                        all.into_keys()
+                            .map(|number| (number, Err(Arc::clone(&error)))),
+                    );
                 }
                 Vec::new()
             }
         };
         for change in changes {
-            let found = self.entries.iter().position(|it| it.member == change.member);
+            let found = self
+                .entries
+                .iter()
+                .position(|it| it.member == change.member);
             let Some(index) = found else { continue };
             let Entry { key, waiting, .. } = &mut self.entries[index];
             let (key, is_awaited) = (*key, !waiting.is_empty());
@@ -203,7 +209,11 @@ impl Changes {
     fn take<'py>(
         &self,
         py: Python<'py>,
-    ) -> Vec<(u64, Option<u64>, Option<Bound<'py, pyo3::exceptions::PyBaseException>>)> {
+    ) -> Vec<(
+        u64,
+        Option<u64>,
+        Option<Bound<'py, pyo3::exceptions::PyBaseException>>,
+    )> {
         let mut state = locked(&self.0.state);
         let (told, gone) = state.take();
         let ended = std::mem::take(&mut state.closed);
@@ -213,7 +223,9 @@ impl Changes {
             Ok(version) => (number, Some(version), None),
             Err(error) => (number, None, Some(raise(py, &error).into_value(py))),
         });
-        let ended = ended.into_iter().map(|number| (number, None, Some(closed().into_value(py))));
+        let ended = ended
+            .into_iter()
+            .map(|number| (number, None, Some(closed().into_value(py))));
         told.chain(ended.collect::<Vec<_>>())
             .map(|(number, version, error)| (number, version, error.map(|it| it.into_bound(py))))
             .collect()
