@@ -8,7 +8,7 @@
 #[path = "c/compile.rs"]
 mod compile;
 
-use compile::{assert_succeeded, build, library, program, root};
+use compile::{assert_succeeded, build, build_target, library, program, root};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
@@ -38,6 +38,31 @@ fn counter_counts_every_increment() {
 #[test]
 fn frames_in_c_are_whole_and_a_half_drawn_one_is_poisoned() {
     example("frames", &[]);
+}
+
+#[test]
+fn an_event_loop_in_c_is_told_the_last_change_of_each_value() {
+    example("loop", &[]);
+}
+
+/// Where asio is there, on Debian by libasio-dev.
+#[test]
+fn an_asio_program_is_told_the_last_change_of_each_value() {
+    if !has_header("asio.hpp") {
+        println!("NOT RUN: asio is not installed (libasio-dev)");
+        return;
+    }
+    build_target("examples-c", "asio");
+    example("asio", &[]);
+}
+
+/// Whether the C++ compiler finds a header.
+fn has_header(name: &str) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("header.cpp");
+    std::fs::write(&source, format!("#include <{name}>\n")).expect("a file");
+    let output = Command::new("c++").arg("-E").arg(&source).output();
+    output.expect("c++").status.success()
 }
 
 #[test]
@@ -80,6 +105,16 @@ fn jobs_are_given_out_once_though_a_worker_is_killed() {
 #[test]
 fn log_keeps_every_event_of_writers_that_are_killed() {
     rust("log");
+}
+
+#[test]
+fn a_store_of_twenty_values_is_followed_by_a_process_and_by_a_task() {
+    rust("state");
+}
+
+#[test]
+fn a_recorder_has_every_frame_or_knows_how_many_it_lost() {
+    rust("video");
 }
 
 #[test]

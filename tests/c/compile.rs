@@ -42,10 +42,15 @@ pub fn library() -> &'static Path {
 
 /// Builds a folder of programs with its Makefile, once for this run.
 pub fn build(folder: &str) -> PathBuf {
+    build_target(folder, "all")
+}
+
+/// Builds one target of a folder's Makefile.
+pub fn build_target(folder: &str, target: &str) -> PathBuf {
     let built = root().join("target/c-programs").join(folder);
     let output = Command::new("make")
         .current_dir(root().join(folder))
-        .arg("all")
+        .arg(target)
         .arg(format!("BUILD={}", built.display()))
         .arg(format!("NEOCORTEX_LIB_DIR={}", library().display()))
         .output()
