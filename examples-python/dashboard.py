@@ -50,7 +50,8 @@ def draw(found: dict[str, list[float]], picture: Path) -> None:
     for label, values in sorted(found.items()):
         axes.plot([index / 10 for index in range(len(values))], values, label=label)
     axes.set(xlabel="seconds", ylabel="commits per second")
-    axes.legend()
+    if found:
+        axes.legend()
     figure.savefig(picture)
     print(picture)
 

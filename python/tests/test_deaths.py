@@ -84,6 +84,18 @@ ENDS = {
             c.wait(c.version)
         ready = threading.Event()
         threading.Thread(target=wait, daemon=True).start(); ready.wait()""",
+    "a daemon thread that waits for any": """
+        def wait():
+            ready.set()
+            nc.wait_any({c: c.version, nc.Observer.attach(c.key, c.dtype, c.shape): c.version})
+        ready = threading.Event()
+        threading.Thread(target=wait, daemon=True).start(); ready.wait()""",
+    "an event loop in a daemon thread": """
+        import asyncio
+        async def wait():
+            ready.set(); await c.changed(c.version)
+        ready = threading.Event()
+        threading.Thread(target=asyncio.run, args=(wait(),), daemon=True).start(); ready.wait()""",
     "a daemon thread in a block": """
         def hold():
             with c.writing() as a:
@@ -111,6 +123,7 @@ def test_every_end_of_the_interpreter_removes_what_it_owns(how, size):
 
     code = f"import numpy as np\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nc = nc.Cortex.create(None, np.zeros({size}, 'u1')); print(c.key, flush=True)\n"
     done = run(code + textwrap.dedent(ENDS[how]))
+    assert "Fatal" not in done.stderr, done
     assert done.returncode >= 0 or done.returncode == -signal.SIGINT, done
     with pytest.raises(NotFound):
         Cortex.attach(int(done.stdout), "u1", (size,))
