@@ -210,16 +210,13 @@ impl Config {
             ("transport/shared_memory/enabled", json!(false)),
             ("transport/link/tx/lease", json!(lease)),
             ("transport/link/tx/keep_alive", json!(4)),
-            // An attempt that began while the link was cut must not outlast the cut by much; one that is given up too soon
-            // is refused until the other side has forgotten it, which takes the lease.
-            (
-                "transport/unicast/open_timeout",
-                json!((lease / 2).max(1000)),
-            ),
-            (
-                "transport/unicast/accept_timeout",
-                json!((lease / 2).max(1000)),
-            ),
+            // An attempt that began while the link was cut must not outlast the cut by much: the system repeats it once a
+            // second at first. An attempt that Zenoh (1.10.2) gives up at its very end, on either side, leaves a link that
+            // is alive and that nobody reads from: what is asked over it is never answered, and every later attempt is
+            // refused. So the limits are far from what a link takes to be opened on a loaded machine, and on the side that
+            // accepts, where nothing waits for it, farther.
+            ("transport/unicast/open_timeout", json!(lease.max(5000))),
+            ("transport/unicast/accept_timeout", json!(60_000)),
             // A slow link is not a closed one: an answer waits for its place on it.
             (
                 "transport/link/tx/queue/congestion_control/block/wait_before_close",
