@@ -1,8 +1,8 @@
 //! `#[derive(neocortex::Shared)]`: plain data that a cortex can hold.
 //!
-//! It implements bytemuck's `NoUninit` and `CheckedBitPattern`, which is what a cortex asks for. Bytemuck's own derives
-//! do the same, but for one thing: they accept no array of structures or enums whose bytes are checked. This one
-//! looks into arrays.
+//! It implements bytemuck's `NoUninit` and `CheckedBitPattern`, which make a type `neocortex::Shared`. Bytemuck's own
+//! derives do the same, but for one thing: they accept no array of structures or enums whose bytes are checked. This one
+//! looks into arrays. It also implements `neocortex::AnyBytes` and bytemuck's `Zeroable` where all fields have them.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -121,6 +121,7 @@ fn structure(input: &DeriveInput, fields: &Fields) -> Result<TokenStream> {
         .iter()
         .zip(&types)
         .map(|(name, field)| check(field, quote!(&bits.#name)));
+    let elements: Vec<&Type> = types.iter().map(|field| element(field)).collect();
     let bounds = types.iter().map(|field| {
         let element = element(field);
         quote_spanned!(element.span()=> is_plain::<#element>();)
@@ -141,7 +142,7 @@ fn structure(input: &DeriveInput, fields: &Fields) -> Result<TokenStream> {
             #visibility struct #unchecked {
                 #(#names: #bits),*
             }
-            const fn is_plain<T: ::neocortex::bytemuck::NoUninit + ::neocortex::bytemuck::CheckedBitPattern>() {}
+            const fn is_plain<T: ::neocortex::Shared>() {}
             const _: () = {
                 #(#bounds)*
                 assert!(
@@ -167,6 +168,12 @@ fn structure(input: &DeriveInput, fields: &Fields) -> Result<TokenStream> {
                     true #(&& #checks)*
                 }
             }
+            // The bounds are about types that are known here, and would be errors where they do not hold: behind a
+            // `for` they are asked when the implementation is used.
+            // SAFETY: any bytes are a value of every field, and there is no padding.
+            unsafe impl ::neocortex::AnyBytes for #name where #(for<'a> #elements: ::neocortex::AnyBytes),* {}
+            // SAFETY: zeros are a value of every field.
+            unsafe impl ::neocortex::bytemuck::Zeroable for #name where #(for<'a> #elements: ::neocortex::bytemuck::Zeroable),* {}
         };
     })
 }

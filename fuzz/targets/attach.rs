@@ -109,7 +109,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
 /// Attaches to bytes of any size or, with the last of the locks, of this one.
 fn attach_bytes<L: CortexSync>(length: usize) -> CortexResult<()> {
     let size = if Some(&L::NAME) == LOCKS.last() { length } else { 0 };
-    Segment::<L>::attach(KEY, size).map(|segment| exercise(&segment, length))
+    SegmentOptions::new().attach::<L>(KEY, size).map(|segment| exercise(&segment, length))
 }
 
 /// One attempt to attach; what a refusal may not have done.

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod cause;
+mod io_error;
 pub(crate) mod names;
 pub(crate) mod remedy;
 pub(crate) mod surface;
@@ -15,6 +16,7 @@ pub(crate) use attempt::Attempt;
 pub(crate) use cause::{both, Cause, Told, ATTACHING};
 pub use system::{Leftover, SystemError};
 
+use crate::sys::errno;
 use names::{quoted, shown};
 use std::borrow::Cow;
 use std::io;
@@ -228,9 +230,9 @@ impl CortexError {
         }
     }
 
-    /// Returns the key that it was tried on; 0 where there is none.
-    fn key(&self) -> i32 {
-        match self {
+    /// Returns the key that the failed call was about; `None` where it was about no key, as with a lock's own error.
+    pub fn key(&self) -> Option<i32> {
+        let key = match self {
             Self::CleanSystem(error) | Self::DirtySystem(error) => error.key(),
             Self::NotACortex { key, .. }
             | Self::Format { key, .. }
@@ -250,7 +252,27 @@ impl CortexError {
             | Self::Removed { key }
             | Self::Interrupted { key, .. } => *key,
             Self::Custom(_) => 0,
-        }
+        };
+        (key != 0).then_some(key)
+    }
+
+    /// Returns the system's error number, where a system call failed.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.system().and_then(SystemError::raw_os_error)
+    }
+
+    /// Returns whether nothing has the key that was asked for.
+    ///
+    /// ```
+    /// use neocortex::Cortex;
+    ///
+    /// match Cortex::<f64>::attach("example/nobody made this") {
+    ///     Err(error) if error.is_not_found() => println!("not there yet"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// ```
+    pub fn is_not_found(&self) -> bool {
+        self.is_errno(errno::ENOENT)
     }
 
     /// Returns whether this is a system call that failed with `number`.
@@ -286,7 +308,7 @@ impl CortexError {
             other => {
                 let mut error = SystemError::new(
                     other.to_string(),
-                    other.key(),
+                    other.key().unwrap_or(0),
                     "",
                     io::Error::other("clean-up failed"),
                 );

@@ -114,8 +114,6 @@ impl fmt::Display for SystemError {
     }
 }
 
-impl std::error::Error for SystemError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.inner.source)
-    }
-}
+// There is no `source`: the message has the system's answer in it, and programs that print an error with its sources
+// would say it twice. `io_error` returns it.
+impl std::error::Error for SystemError {}

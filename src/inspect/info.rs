@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// The figures are of about one moment; while other processes write, they are not of exactly one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SegmentInfo {
     /// Its key; 0 once it was removed while a process is still attached.
@@ -89,6 +90,7 @@ pub struct SegmentInfo {
 
 /// The participant that has a built-in lock: for writing, or for a guard of a lock that reads exclusively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Holder {
     /// Its participant slot.
@@ -102,6 +104,7 @@ pub struct Holder {
 
 /// A participant: a handle attached for reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Participant {
     /// Its slot.
@@ -117,6 +120,7 @@ pub struct Participant {
 /// What processes wait for. These are flags in the segment, which a waiter sets and the process that wakes it clears:
 /// each says that a process has waited since the last wake, which may have given up or died since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Waiting {
     /// A process sleeps until the lock is free.
@@ -133,6 +137,7 @@ pub struct Waiting {
 
 /// The state of a segment's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SegmentState {
     /// Its creator is at work, or has died.

@@ -3,6 +3,8 @@
 //! [`survey`], [`segments`] and [`segment`] look through read-only mappings, claim nothing and disturb no process;
 //! [`people`] and [`holders`] say which processes are behind what they saw; [`reclaim`], [`reclaim_orphans`] and
 //! [`remove`] take away. The command `neocortex` is made of this module.
+//!
+//! With the feature `serde` what these functions return can be serialised.
 
 mod info;
 mod orphans;
@@ -27,6 +29,7 @@ use std::time::SystemTime;
 
 /// A segment in the kernel's table.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Found {
     /// Its key.
@@ -41,7 +44,18 @@ pub struct Found {
     pub changed: Option<SystemTime>,
     /// What it is: a cortex; or `NotACortex`; or one that is not whole (`NotReady`, `Corrupt`) or of another
     /// version (`Format`); or not for this user to read (`CleanSystem`, `EACCES`).
+    ///
+    /// With serde it is `{"Ok": …}`, or `{"Err": "the message"}`.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "message_of_error"))]
     pub cortex: CortexResult<SegmentInfo>,
+}
+
+#[cfg(feature = "serde")]
+fn message_of_error<S: serde::Serializer>(
+    cortex: &CortexResult<SegmentInfo>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&cortex.as_ref().map_err(ToString::to_string), serializer)
 }
 
 /// Returns every segment on this machine (in this IPC namespace), whichever program made it.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 /// A semaphore set of ours whose segment does not exist any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Orphan {
     /// The kernel's id of it (`ipcrm -s`).

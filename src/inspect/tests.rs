@@ -160,3 +160,41 @@ fn people_names_this_process_and_its_thread_that_waits() {
         assert_eq!(waiter.join().unwrap().unwrap(), 1);
     });
 }
+
+/// Run by `.ci/hygiene features`.
+#[cfg(all(feature = "serde", not(neocortex_lean)))]
+#[test]
+fn what_is_seen_goes_through_json_and_back() {
+    let cortex = CortexBuilder::new([0_u64; 4])
+        .random_key()
+        .with_default_lock::<RwLock>()
+        .unwrap();
+    let _guard = cortex.write_guard().unwrap();
+    let info = segment(cortex.key()).unwrap();
+    let text = serde_json::to_string(&info).unwrap();
+    assert_eq!(serde_json::from_str::<SegmentInfo>(&text).unwrap(), info);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["key"], info.key);
+    assert_eq!(value["lock"], "rwlock");
+    assert_eq!(value["state"], "Ready");
+    assert_eq!(value["holder"]["is_alive"], true);
+
+    let people = people(&info);
+    let text = serde_json::to_string(&people).unwrap();
+    assert_eq!(serde_json::from_str::<People>(&text).unwrap(), people);
+
+    let found = |cortex| Found {
+        key: 5,
+        id: 6,
+        attached: Some(1),
+        owner: None,
+        changed: None,
+        cortex,
+    };
+    let value = serde_json::to_value(found(Ok(info.clone()))).unwrap();
+    assert_eq!(value["cortex"]["Ok"]["key"], info.key);
+    let error = CortexError::Removed { key: 5 };
+    let said = error.to_string();
+    let value = serde_json::to_value(found(Err(error))).unwrap();
+    assert_eq!(value["cortex"]["Err"], said);
+}

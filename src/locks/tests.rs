@@ -4,7 +4,7 @@
 use super::*;
 use crate::error::CortexError;
 use crate::protocol::owner_word;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentOptions};
 
 /// A segment, and the lock of one handle on it.
 ///
@@ -17,11 +17,16 @@ pub(super) struct Handle<L: CortexSync> {
 
 impl<L: CortexSync> Handle<L> {
     pub(super) fn create() -> Self {
-        Self::of(Segment::create_random(64).unwrap(), false)
+        Self::of(SegmentOptions::new().create_random(64).unwrap(), false)
     }
 
     pub(super) fn attach(&self) -> Self {
-        Self::of(Segment::attach(self.segment.key(), 64).unwrap(), true)
+        Self::of(
+            SegmentOptions::new()
+                .attach(self.segment.key(), 64)
+                .unwrap(),
+            true,
+        )
     }
 
     fn of(segment: Segment<L>, is_elsewhere: bool) -> Self {

@@ -46,7 +46,8 @@ impl SegmentOptions {
     }
 }
 
-impl<L: CortexSync> Segment<L> {
+/// With the default lock. For another one, see [`SegmentOptions`].
+impl Segment {
     /// Attaches to an existing segment; a `size` of 0 accepts any size: see [`SegmentOptions::attach`].
     ///
     /// # Errors

@@ -90,7 +90,8 @@ impl SegmentOptions {
     }
 }
 
-impl<L: CortexSync> Segment<L> {
+/// With the default lock. For another one, see [`SegmentOptions`].
+impl Segment {
     /// Creates a zero-filled segment with default options: see [`SegmentOptions::create`].
     ///
     /// # Errors

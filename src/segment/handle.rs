@@ -13,6 +13,7 @@ use crate::error::{CortexError, CortexResult, Told};
 use crate::locks::{CortexSync, SeqLock};
 use crate::protocol::interrupts::STOPPED;
 use crate::protocol::of_process::AtomicOfProcess;
+use crate::protocol::participants::Id;
 use crate::sys::shm::Mapped;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -38,7 +39,6 @@ use std::time::Duration;
 /// assert_eq!(&bytes, b"shared");
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Segment<L: CortexSync = SeqLock> {
     /// A copy of the attachment's slots, so that the fast paths follow no pointer to find them.
     pub(super) slots: Slots,
@@ -142,6 +142,44 @@ impl<L: CortexSync> Segment<L> {
             self.attachment.alive().on(self.key())?,
             self.attachment.mapped.layout.shape.participants,
         ))
+    }
+
+    /// Returns the id of this handle's participant in the segment: never 0, and another one in a forked child and for
+    /// each handle. An id is used again only after 2^18 participants have had its slot.
+    ///
+    /// A program writes it into the value, and others ask [`Segment::is_alive`] whether the process that did so is still
+    /// there: a leader, the worker that took a job.
+    ///
+    /// ```
+    /// use neocortex::{Cortex, CortexBuilder};
+    ///
+    /// # fn main() -> neocortex::CortexResult<()> {
+    /// let leader = CortexBuilder::new(0_u32).random_key().create()?;
+    /// leader.write(leader.participant()?)?;
+    ///
+    /// // Elsewhere:
+    /// let other: Cortex<u32> = Cortex::attach(leader.key())?;
+    /// let who = other.read()?;
+    /// assert!(other.is_alive(who)?);
+    /// drop(leader);
+    /// assert!(!other.is_alive(who)?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// In a forked child's first use: `Full`, `Removed`, `CleanSystem`.
+    pub fn participant(&self) -> CortexResult<u32> {
+        Ok(self.attachment.me().on(self.key())?.0)
+    }
+
+    /// Returns whether the participant with this id lives: whether its handle is open in a process that runs, or is
+    /// stopped. What was never an id is dead. It costs one system call.
+    ///
+    /// # Errors
+    /// `Removed`, `CleanSystem`: it cannot be known. A program that takes a process's place must not take that for a
+    /// death.
+    pub fn is_alive(&self, participant: u32) -> CortexResult<bool> {
+        self.attachment.is_alive(Id(participant)).on(self.key())
     }
 
     /// Sets how long any wait through this handle may last; `None` is for ever, and zero is no wait at all.

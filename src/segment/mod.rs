@@ -6,7 +6,7 @@
 //!
 //! | files | what they are for |
 //! |---|---|
-//! | `handle`, `options`, `factory`, `contents` | what a segment is, what it is made with, which lock it is made with |
+//! | `handle`, `options`, `factory`, `contents`, `shown` | what a segment is, what it is made with, which lock it is made with |
 //! | `take`, `read`, `write`, `payload`, `read_guard`, `write_guard`, `pause`, `wait`, `source`, `follow`, `followed`, `records`, `room`, `fast` | what is done with its bytes |
 //! | `ownership`, `close` | which handle removes it, and the end of a handle |
 //! | `create`, `existing`, `memory`, `vanishing`, `attach`, `creator`, `either` | how a handle comes to be |
@@ -40,6 +40,7 @@ mod records;
 pub(crate) mod removal;
 pub(crate) mod replace;
 mod room;
+mod shown;
 mod source;
 mod take;
 mod vanishing;
@@ -59,7 +60,7 @@ pub use followed::{Batch, Followed};
 pub use handle::Segment;
 pub use observer::SegmentObserver;
 pub use options::{HugePages, SegmentOptions};
-pub(crate) use payload::{Contents, Payload};
+pub(crate) use payload::Contents;
 pub use read_guard::ReadGuard;
 pub(crate) use wait::removed_at;
 pub use write_guard::WriteGuard;

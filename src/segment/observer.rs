@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Watches the bytes of a segment, read-only.
-#[derive(Debug)]
 pub struct SegmentObserver {
     /// A copy of the mapping's slots, so that reading follows no pointer to find them.
     pub(super) slots: Slots,

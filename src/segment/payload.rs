@@ -1,6 +1,7 @@
 //! The types that a guard can refer to, and what a write guard starts with.
 
 use crate::attachment::slots::Slots;
+use crate::plain::AnyBytes;
 use std::ptr::NonNull;
 
 /// What a write guard shows when it begins.
@@ -30,9 +31,8 @@ unsafe impl Payload for [u8] {
     }
 }
 
-// SAFETY: a cortex of T is attached only where the size is T's; AnyBitPattern says that every
-// content is a value.
-unsafe impl<T: bytemuck::AnyBitPattern> Payload for T {
+// SAFETY: a cortex of T is attached only where the size is T's; AnyBytes says that every content is a value.
+unsafe impl<T: AnyBytes> Payload for T {
     #[inline]
     fn at(first: NonNull<u8>, _size: usize) -> NonNull<Self> {
         first.cast()

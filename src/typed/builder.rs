@@ -5,8 +5,8 @@ use crate::error::CortexResult;
 use crate::key::Key;
 use crate::locks::{CortexSync, SeqLock};
 use crate::permission::Permission;
+use crate::plain::Shared;
 use crate::segment::{HugePages, SegmentOptions};
-use bytemuck::{CheckedBitPattern, NoUninit};
 use std::time::Duration;
 
 /// No key has been chosen yet.
@@ -20,6 +20,11 @@ pub struct WithKey(Key);
 pub struct WithRandomKey(());
 
 /// The choice of a key, given or random, which a builder must have before it can build.
+#[diagnostic::on_unimplemented(
+    message = "the builder has no key yet, by which other processes find the cortex",
+    label = "no key was chosen",
+    note = "call `.key(\"a/name\")`, `.key(123)` or `.random_key()` before it"
+)]
 pub trait KeyChoice: private::Sealed {
     #[doc(hidden)]
     fn key(&self) -> Option<&Key>;
@@ -65,7 +70,7 @@ pub struct CortexBuilder<T, K = NoKey> {
     options: SegmentOptions,
 }
 
-impl<T> CortexBuilder<T> {
+impl<T: Shared> CortexBuilder<T> {
     /// Returns a builder for a cortex with this first value.
     pub fn new(value: T) -> Self {
         Self::boxed(Box::new(value))
@@ -87,14 +92,18 @@ impl<T> CortexBuilder<T> {
         Self::beginning(Some(value))
     }
 
-    /// Returns a builder for a cortex whose first value is all zeros; no copy of it exists outside the cortex.
+    /// Returns a builder for a cortex whose first value is all zeros; no copy of it exists outside the cortex. A
+    /// structure that derives `Shared` has that value if its fields have, an enumeration if it
+    /// derives bytemuck's `Zeroable`.
     pub fn zeroed() -> Self
     where
         T: bytemuck::Zeroable,
     {
         Self::beginning(None)
     }
+}
 
+impl<T> CortexBuilder<T> {
     fn beginning(value: Option<Box<T>>) -> Self {
         Self {
             value,
@@ -146,7 +155,7 @@ impl<T> CortexBuilder<T, WithKey> {
     }
 }
 
-impl<T: CheckedBitPattern + NoUninit> CortexBuilder<T, WithKey> {
+impl<T: Shared> CortexBuilder<T, WithKey> {
     /// Creates the cortex with the default lock, [`SeqLock`], or attaches where it exists already: of any number of
     /// programs that start at once, in any order, exactly one creates. For another lock, use
     /// [`CortexBuilder::open_or_create`].
@@ -172,6 +181,27 @@ impl<T: CheckedBitPattern + NoUninit> CortexBuilder<T, WithKey> {
 }
 
 impl<T, K> CortexBuilder<T, K> {
+    /// Takes over all of these options, in place of what was chosen before, so that a program states them once for what
+    /// it creates and what it attaches to. The alignment is always that of `T`.
+    ///
+    /// ```
+    /// use neocortex::{schema_of, Cortex, CortexBuilder, SegmentOptions};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> neocortex::CortexResult<()> {
+    /// let options = SegmentOptions::new()
+    ///     .schema(schema_of("speed 1: f64 in m/s"))
+    ///     .timeout(Some(Duration::from_secs(1)));
+    /// let speed = CortexBuilder::new(0.0).random_key().options(&options).create()?;
+    /// let other: Cortex<f64> = Cortex::attach_with(speed.key(), &options)?;
+    /// assert_eq!(other.timeout(), speed.timeout());
+    /// # Ok(()) }
+    /// ```
+    pub fn options(mut self, options: &SegmentOptions) -> Self {
+        self.options = options.clone();
+        self
+    }
+
     /// See [`SegmentOptions::persist`].
     pub fn persist(mut self) -> Self {
         self.options = self.options.persist();
@@ -257,14 +287,18 @@ impl<T, K> CortexBuilder<T, K> {
     }
 }
 
-impl<T: CheckedBitPattern + NoUninit, K: KeyChoice> CortexBuilder<T, K> {
+// The bound on the key is at each function, where a call without a key is told what is missing.
+impl<T: Shared, K> CortexBuilder<T, K> {
     /// Creates the cortex with the default lock, [`SeqLock`].
     ///
     /// # Errors
     /// `CleanSystem` (`EEXIST`: the key is in use, and the message says whether by a stale cortex), `InvalidArgument`
     /// (key 0, a text that is not a valid name, a type of size 0), `Name` (the key of this name is another name's),
     /// `Busy` with `replace_stale`, `DirtySystem`.
-    pub fn create(self) -> CortexResult<Cortex<T, SeqLock>> {
+    pub fn create(self) -> CortexResult<Cortex<T, SeqLock>>
+    where
+        K: KeyChoice,
+    {
         self.with_default_lock()
     }
 
@@ -272,7 +306,10 @@ impl<T: CheckedBitPattern + NoUninit, K: KeyChoice> CortexBuilder<T, K> {
     ///
     /// # Errors
     /// As [`CortexBuilder::create`], and any error of the lock.
-    pub fn with_lock<L: CortexSync>(self, settings: &L::Settings) -> CortexResult<Cortex<T, L>> {
+    pub fn with_lock<L: CortexSync>(self, settings: &L::Settings) -> CortexResult<Cortex<T, L>>
+    where
+        K: KeyChoice,
+    {
         self.build(Some(settings))
     }
 
@@ -280,11 +317,17 @@ impl<T: CheckedBitPattern + NoUninit, K: KeyChoice> CortexBuilder<T, K> {
     ///
     /// # Errors
     /// As [`CortexBuilder::create`], and any error of the lock.
-    pub fn with_default_lock<L: CortexSync>(self) -> CortexResult<Cortex<T, L>> {
+    pub fn with_default_lock<L: CortexSync>(self) -> CortexResult<Cortex<T, L>>
+    where
+        K: KeyChoice,
+    {
         self.build(None)
     }
 
-    fn build<L: CortexSync>(self, settings: Option<&L::Settings>) -> CortexResult<Cortex<T, L>> {
+    fn build<L: CortexSync>(self, settings: Option<&L::Settings>) -> CortexResult<Cortex<T, L>>
+    where
+        K: KeyChoice,
+    {
         create(
             self.key.key(),
             &self.options,

@@ -5,18 +5,17 @@ use crate::copy;
 use crate::error::{CortexError, CortexResult, Told};
 use crate::key::Key;
 use crate::locks::{CortexSync, SeqLock};
+use crate::plain::Shared;
 use crate::protocol::commit::LineRange;
 use crate::segment::{self, Limit, Segment, SegmentOptions, StaticLock};
-use bytemuck::{CheckedBitPattern, NoUninit};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::time::Duration;
 
 /// A value of type `T` in a System V segment, with a lock that travels with it.
 ///
-/// `T` is plain data without padding ([`NoUninit`]) whose bytes are checked when they are read ([`CheckedBitPattern`]):
-/// numbers, arrays of them, and structs and enums that derive the two. A `String`, a `Vec` or a reference does not
-/// compile, because what it points to is not shared:
+/// `T` is plain data ([`trait@Shared`]): numbers, arrays of them, and structures and enumerations that
+/// derive it. A `String`, a `Vec` or a reference does not compile, because what it points to is not
+/// shared:
 ///
 /// ```compile_fail
 /// neocortex::CortexBuilder::new(String::from("no")).key(5).create().unwrap();
@@ -36,7 +35,6 @@ use std::time::Duration;
 /// assert_eq!(owner.read()?, [10, 2, 3]);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Cortex<T, L: CortexSync = SeqLock> {
     segment: Segment<L>,
     value: PhantomData<fn(T) -> T>,
@@ -56,7 +54,7 @@ pub(super) fn options_for<T>(options: &SegmentOptions) -> SegmentOptions {
 }
 
 /// Creates a cortex whose first value is this one, or all zeros.
-pub(super) fn create<T: CheckedBitPattern + NoUninit, L: CortexSync>(
+pub(super) fn create<T: Shared, L: CortexSync>(
     key: Option<&Key>,
     options: &SegmentOptions,
     value: Option<&T>,
@@ -69,9 +67,48 @@ pub(super) fn create<T: CheckedBitPattern + NoUninit, L: CortexSync>(
     segment::create(wanted, size_of::<T>(), &options, &kind, bytes).map(Cortex::from_segment)
 }
 
+// The bound is at each function, where a type that it refuses is told what to do.
+impl<T, L: CortexSync> Cortex<T, L> {
+    /// Attaches to the cortex with this key, a number or a name ([`Key`]). Both sides must use the same `T` and the
+    /// same lock. Attaching compares the size, the alignment, the lock's name, and the schema where the builder set
+    /// one.
+    ///
+    /// # Errors
+    /// `CleanSystem` (`ENOENT`: no such key; `EACCES`: not permitted), `NotACortex`, `Format`, `Layout`, `Lock`, `Name`
+    /// (the key of this name is another name's), `NotReady`, `Full`, `Corrupt`, `InvalidArgument` (a text that is not a
+    /// valid name).
+    pub fn attach(key: impl Into<Key>) -> CortexResult<Self>
+    where
+        T: Shared,
+    {
+        Self::attach_with(key, &SegmentOptions::new())
+    }
+
+    /// [`Cortex::attach`] that also compares the schema, begins with a time-out, or waits for the creator
+    /// ([`SegmentOptions::wait_for_creator`]).
+    ///
+    /// # Errors
+    /// As [`Cortex::attach`].
+    pub fn attach_with(key: impl Into<Key>, options: &SegmentOptions) -> CortexResult<Self>
+    where
+        T: Shared,
+    {
+        let key = key.into();
+        if size_of::<T>() == 0 {
+            return Err(CortexError::invalid(
+                key.number()?,
+                "a type of size 0 has nothing to share",
+            ));
+        }
+        options_for::<T>(options)
+            .attach(key, size_of::<T>())
+            .map(Self::from_segment)
+    }
+}
+
 impl<T, L> Cortex<T, L>
 where
-    T: CheckedBitPattern + NoUninit,
+    T: Shared,
     L: CortexSync,
 {
     pub(super) fn from_segment(segment: Segment<L>) -> Self {
@@ -84,36 +121,6 @@ where
             segment,
             value: PhantomData,
         }
-    }
-
-    /// Attaches to the cortex with this key, a number or a name ([`Key`]). Both sides must use the same `T` and the
-    /// same lock. Attaching compares the size, the alignment, the lock's name, and the schema where the builder set
-    /// one.
-    ///
-    /// # Errors
-    /// `CleanSystem` (`ENOENT`: no such key; `EACCES`: not permitted), `NotACortex`, `Format`, `Layout`, `Lock`, `Name`
-    /// (the key of this name is another name's), `NotReady`, `Full`, `Corrupt`, `InvalidArgument` (a text that is not a
-    /// valid name).
-    pub fn attach(key: impl Into<Key>) -> CortexResult<Self> {
-        Self::attach_with(key, &SegmentOptions::new())
-    }
-
-    /// [`Cortex::attach`] that also compares the schema, begins with a time-out, or waits for the creator
-    /// ([`SegmentOptions::wait_for_creator`]).
-    ///
-    /// # Errors
-    /// As [`Cortex::attach`].
-    pub fn attach_with(key: impl Into<Key>, options: &SegmentOptions) -> CortexResult<Self> {
-        let key = key.into();
-        if size_of::<T>() == 0 {
-            return Err(CortexError::invalid(
-                key.number()?,
-                "a type of size 0 has nothing to share",
-            ));
-        }
-        options_for::<T>(options)
-            .attach(key, size_of::<T>())
-            .map(Self::from_segment)
     }
 
     /// Returns a copy of the current value. With the default lock a read stores nothing in the segment and takes no
@@ -309,79 +316,5 @@ where
     /// As [`Segment::close`].
     pub fn close(self) -> CortexResult<()> {
         self.segment.close()
-    }
-
-    /// Returns the key that the cortex was created under.
-    pub fn key(&self) -> i32 {
-        self.segment.key()
-    }
-
-    /// Returns the name that the cortex was created under; it is empty where the cortex was created by number.
-    pub fn name(&self) -> &str {
-        self.segment.name()
-    }
-
-    /// Returns how many writes were committed since the cortex was created.
-    pub fn version(&self) -> u64 {
-        self.segment.version()
-    }
-
-    /// Returns whether this handle made the cortex rather than finding it.
-    pub fn was_created(&self) -> bool {
-        self.segment.was_created()
-    }
-
-    /// Returns whether dropping this handle, in this process, removes the cortex.
-    pub fn is_owner(&self) -> bool {
-        self.segment.is_owner()
-    }
-
-    /// Sets how long any wait through this handle may last: see [`Segment::set_timeout`].
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.segment.set_timeout(timeout);
-    }
-
-    /// Sleeps until the version is another than `since`: see [`Segment::wait_changed`].
-    ///
-    /// # Errors
-    /// As [`Segment::wait_changed`].
-    pub fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
-        self.segment.wait_changed(since, timeout)
-    }
-
-    /// Ends every wait through this handle, or the next one: see [`Segment::interrupt`].
-    pub fn interrupt(&self) {
-        self.segment.interrupt();
-    }
-
-    /// Ends every wait through this handle, also those that begin later: see [`Segment::stop_waits`].
-    pub fn stop_waits(&self) {
-        self.segment.stop_waits();
-    }
-
-    /// Lets calls through this handle wait again: see [`Segment::resume_waits`].
-    pub fn resume_waits(&self) {
-        self.segment.resume_waits();
-    }
-
-    /// Makes the cortex stay when this handle is dropped: see [`Segment::persist`].
-    pub fn persist(&self) {
-        self.segment.persist();
-    }
-
-    /// Makes this handle the one that removes the cortex when it is dropped: see [`Segment::take_ownership`].
-    ///
-    /// # Errors
-    /// As [`Segment::take_ownership`].
-    pub fn take_ownership(&self) -> CortexResult<()> {
-        self.segment.take_ownership()
-    }
-
-    /// Declares an unfinished write in an in-place cortex finished: see [`Segment::clear_poison`].
-    ///
-    /// # Errors
-    /// As [`Segment::clear_poison`].
-    pub fn clear_poison(&self) -> CortexResult<()> {
-        self.segment.clear_poison()
     }
 }

@@ -7,8 +7,8 @@ use crate::attachment::patience::Wait;
 use crate::copy;
 use crate::error::{Cause, CortexError, CortexResult, Told};
 use crate::locks::CortexSync;
+use crate::plain::{Readable, Shared};
 use crate::segment::{Batch, Followed, SegmentFollower};
-use bytemuck::{CheckedBitPattern, NoUninit};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl<T> Clone for Follower<'_, T> {
 
 impl<T, L> Cortex<T, L>
 where
-    T: CheckedBitPattern + NoUninit,
+    T: Shared,
     L: CortexSync,
 {
     /// Returns a follower that reads the commits after this position, in order: see
@@ -88,7 +88,7 @@ where
     }
 }
 
-impl<T: CheckedBitPattern> Observer<T> {
+impl<T: Readable> Observer<T> {
     /// Returns a follower that reads the commits after this position, in order: see
     /// [`SegmentObserver::follow`](crate::SegmentObserver::follow).
     pub fn follow(&self, since: u64) -> Follower<'_, T> {
@@ -104,7 +104,7 @@ impl<T: CheckedBitPattern> Observer<T> {
     }
 }
 
-impl<T: CheckedBitPattern> Follower<'_, T> {
+impl<T: Readable> Follower<'_, T> {
     /// Waits for the next commit, and returns it.
     ///
     /// # Errors

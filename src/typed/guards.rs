@@ -3,12 +3,12 @@
 use super::cortex::Cortex;
 use crate::error::CortexResult;
 use crate::locks::CortexSync;
-use crate::segment::{Contents, Limit, Payload, ReadGuard, WriteGuard};
-use bytemuck::{AnyBitPattern, NoUninit};
+use crate::plain::{AnyBytes, Shared};
+use crate::segment::{Contents, Limit, ReadGuard, WriteGuard};
 
 impl<T, L> Cortex<T, L>
 where
-    T: AnyBitPattern + NoUninit + Payload,
+    T: Shared,
     L: CortexSync,
 {
     /// Gives access to the current value without a copy. No process writes it while the guard lives.
@@ -16,7 +16,10 @@ where
     /// # Errors
     /// As [`Segment::read_guard`](crate::Segment::read_guard).
     #[inline]
-    pub fn read_guard(&self) -> CortexResult<ReadGuard<'_, T, L>> {
+    pub fn read_guard(&self) -> CortexResult<ReadGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         ReadGuard::begin(self.segment(), Limit::Handle)
     }
 
@@ -26,7 +29,10 @@ where
     /// # Errors
     /// As [`Segment::write_guard`](crate::Segment::write_guard).
     #[inline]
-    pub fn write_guard(&self) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn write_guard(&self) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         WriteGuard::begin(self.segment(), Limit::Handle, Contents::Current)
     }
 
@@ -36,7 +42,10 @@ where
     /// # Errors
     /// As [`Segment::overwrite_guard`](crate::Segment::overwrite_guard).
     #[inline]
-    pub fn overwrite_guard(&self) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn overwrite_guard(&self) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         WriteGuard::begin(self.segment(), Limit::Handle, Contents::Unspecified)
     }
 }

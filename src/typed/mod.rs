@@ -6,6 +6,7 @@ mod cortex;
 mod follower;
 mod guards;
 mod observer;
+mod questions;
 mod update;
 mod watchable;
 mod within;

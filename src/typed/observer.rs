@@ -4,8 +4,8 @@ use super::checked::{load_boxed, load_checked, load_into};
 use super::cortex::options_for;
 use crate::error::{CortexError, CortexResult, Told};
 use crate::key::Key;
+use crate::plain::Readable;
 use crate::segment::{SegmentObserver, SegmentOptions};
-use bytemuck::CheckedBitPattern;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -21,18 +21,21 @@ use std::time::Duration;
 /// assert_eq!(observer.read()?, 1.5);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Observer<T> {
     segment: SegmentObserver,
     value: PhantomData<fn() -> T>,
 }
 
-impl<T: CheckedBitPattern> Observer<T> {
+// The bound is at each function, where a type that it refuses is told what to do.
+impl<T> Observer<T> {
     /// Attaches read-only. The size and the alignment must be those of `T`; the lock does not matter.
     ///
     /// # Errors
     /// As [`SegmentObserver::attach`].
-    pub fn attach(key: impl Into<Key>) -> CortexResult<Self> {
+    pub fn attach(key: impl Into<Key>) -> CortexResult<Self>
+    where
+        T: Readable,
+    {
         Self::attach_with(key, &SegmentOptions::new())
     }
 
@@ -41,7 +44,10 @@ impl<T: CheckedBitPattern> Observer<T> {
     ///
     /// # Errors
     /// As [`SegmentObserver::attach`].
-    pub fn attach_with(key: impl Into<Key>, options: &SegmentOptions) -> CortexResult<Self> {
+    pub fn attach_with(key: impl Into<Key>, options: &SegmentOptions) -> CortexResult<Self>
+    where
+        T: Readable,
+    {
         let key = key.into();
         if size_of::<T>() == 0 {
             return Err(CortexError::invalid(
@@ -56,13 +62,23 @@ impl<T: CheckedBitPattern> Observer<T> {
             value: PhantomData,
         })
     }
+}
 
+impl<T: Readable> Observer<T> {
     /// Returns a copy of the current value.
     ///
     /// # Errors
     /// `InvalidValue` where the bytes are not a `T`; `Timeout`, `Interrupted`.
     pub fn read(&self) -> CortexResult<T> {
         self.read_within(self.segment.timeout())
+    }
+
+    /// [`Observer::read`] that never waits: `Timeout` where it would have to.
+    ///
+    /// # Errors
+    /// As [`Observer::read`].
+    pub fn try_read(&self) -> CortexResult<T> {
+        self.read_within(Some(Duration::ZERO))
     }
 
     /// [`Observer::read`] with a time-out of its own, whatever the observer's is; zero does not wait.
@@ -123,33 +139,5 @@ impl<T: CheckedBitPattern> Observer<T> {
     /// Returns the observer of the bytes under the value.
     pub fn segment(&self) -> &SegmentObserver {
         &self.segment
-    }
-
-    /// Returns the key that the cortex was created under.
-    pub fn key(&self) -> i32 {
-        self.segment.key()
-    }
-
-    /// Returns the name that the cortex was created under; it is empty where the cortex was created by number.
-    pub fn name(&self) -> &str {
-        self.segment.name()
-    }
-
-    /// Returns how many writes were committed since the cortex was created.
-    pub fn version(&self) -> u64 {
-        self.segment.version()
-    }
-
-    /// Sets how long a read or a wait may last: see [`SegmentObserver::set_timeout`].
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.segment.set_timeout(timeout);
-    }
-
-    /// Sleeps until the version is another than `since`, and returns it: see [`SegmentObserver::wait_changed`].
-    ///
-    /// # Errors
-    /// As [`SegmentObserver::wait_changed`].
-    pub fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
-        self.segment.wait_changed(since, timeout)
     }
 }

@@ -5,8 +5,8 @@ use super::cortex::Cortex;
 use crate::copy;
 use crate::error::{CortexError, CortexResult, Told};
 use crate::locks::CortexSync;
+use crate::plain::Shared;
 use crate::segment::Limit;
-use bytemuck::{CheckedBitPattern, NoUninit};
 use std::mem::MaybeUninit;
 
 /// Values up to this many bytes are changed on the stack; larger ones in a box.
@@ -14,7 +14,7 @@ const INLINE: usize = 1024;
 
 impl<T, L> Cortex<T, L>
 where
-    T: CheckedBitPattern + NoUninit,
+    T: Shared,
     L: CortexSync,
 {
     /// Changes the value by `change`, as one step: no process writes in between, and if `change` panics the value is as

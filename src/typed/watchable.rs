@@ -2,23 +2,23 @@
 
 use super::{Cortex, Observer};
 use crate::locks::CortexSync;
+use crate::plain::{Readable, Shared};
 use crate::wait_set::member::{Memory, Sealed};
 use crate::wait_set::Changed;
-use bytemuck::{CheckedBitPattern, NoUninit};
 
-impl<T: CheckedBitPattern + NoUninit, L: CortexSync> Sealed for Cortex<T, L> {
+impl<T: Shared, L: CortexSync> Sealed for Cortex<T, L> {
     fn memory(&self) -> Memory {
         self.segment().memory()
     }
 }
 
-impl<T: CheckedBitPattern> Sealed for Observer<T> {
+impl<T: Readable> Sealed for Observer<T> {
     fn memory(&self) -> Memory {
         self.segment().memory()
     }
 }
 
-impl<T: CheckedBitPattern + NoUninit, L: CortexSync> Cortex<T, L> {
+impl<T: Shared, L: CortexSync> Cortex<T, L> {
     /// Returns a future that waits until the version is another than `since`: see
     /// [`Segment::changed`](crate::Segment::changed).
     ///
@@ -29,7 +29,7 @@ impl<T: CheckedBitPattern + NoUninit, L: CortexSync> Cortex<T, L> {
     }
 }
 
-impl<T: CheckedBitPattern> Observer<T> {
+impl<T: Readable> Observer<T> {
     /// Returns a future that waits until the version is another than `since`: see
     /// [`Segment::changed`](crate::Segment::changed).
     ///

@@ -6,8 +6,8 @@
 use super::cortex::Cortex;
 use crate::error::CortexResult;
 use crate::locks::CortexSync;
-use crate::segment::{Contents, Limit, Payload, ReadGuard, Segment, SegmentObserver, WriteGuard};
-use bytemuck::{AnyBitPattern, CheckedBitPattern, NoUninit};
+use crate::plain::{AnyBytes, Shared};
+use crate::segment::{Contents, Limit, ReadGuard, Segment, SegmentObserver, WriteGuard};
 use std::time::Duration;
 
 impl<L: CortexSync> Segment<L> {
@@ -113,7 +113,7 @@ impl SegmentObserver {
 
 impl<T, L> Cortex<T, L>
 where
-    T: CheckedBitPattern + NoUninit,
+    T: Shared,
     L: CortexSync,
 {
     /// [`Cortex::read`] that waits no longer than `timeout`, whatever the handle's time-out is.
@@ -188,14 +188,17 @@ where
 
 impl<T, L> Cortex<T, L>
 where
-    T: AnyBitPattern + NoUninit + Payload,
+    T: Shared,
     L: CortexSync,
 {
     /// [`Cortex::read_guard`] that waits no longer than `timeout`, whatever the handle's time-out is.
     ///
     /// # Errors
     /// As [`Segment::read_guard`].
-    pub fn read_guard_for(&self, timeout: Duration) -> CortexResult<ReadGuard<'_, T, L>> {
+    pub fn read_guard_for(&self, timeout: Duration) -> CortexResult<ReadGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         ReadGuard::begin(self.segment(), Limit::lasting(Some(timeout)))
     }
 
@@ -203,7 +206,10 @@ where
     ///
     /// # Errors
     /// As [`Segment::write_guard`].
-    pub fn write_guard_for(&self, timeout: Duration) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn write_guard_for(&self, timeout: Duration) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         WriteGuard::begin(
             self.segment(),
             Limit::lasting(Some(timeout)),
@@ -215,7 +221,10 @@ where
     ///
     /// # Errors
     /// As [`Segment::read_guard`].
-    pub fn try_read_guard(&self) -> CortexResult<ReadGuard<'_, T, L>> {
+    pub fn try_read_guard(&self) -> CortexResult<ReadGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         ReadGuard::begin(self.segment(), Limit::Never)
     }
 
@@ -223,7 +232,10 @@ where
     ///
     /// # Errors
     /// As [`Segment::write_guard`].
-    pub fn try_write_guard(&self) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn try_write_guard(&self) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         WriteGuard::begin(self.segment(), Limit::Never, Contents::Current)
     }
 
@@ -231,7 +243,10 @@ where
     ///
     /// # Errors
     /// As [`Segment::overwrite_guard`].
-    pub fn overwrite_guard_for(&self, timeout: Duration) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn overwrite_guard_for(&self, timeout: Duration) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         let limit = Limit::lasting(Some(timeout));
         WriteGuard::begin(self.segment(), limit, Contents::Unspecified)
     }
@@ -240,7 +255,10 @@ where
     ///
     /// # Errors
     /// As [`Segment::overwrite_guard`].
-    pub fn try_overwrite_guard(&self) -> CortexResult<WriteGuard<'_, T, L>> {
+    pub fn try_overwrite_guard(&self) -> CortexResult<WriteGuard<'_, T, L>>
+    where
+        T: AnyBytes,
+    {
         WriteGuard::begin(self.segment(), Limit::Never, Contents::Unspecified)
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{Attempt, Cause, CortexResult, Told, WAITING_FOR_ANY};
 use crate::protocol::signal;
 use crate::sys::fork;
 use crate::sys::futex::{Expected, ANY_LIMIT};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,6 @@ pub struct Change {
 /// assert_eq!(set.wait(None)?[0].member, its_speed);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct WaitSet {
     entries: Vec<Entry>,
     /// What the last wait has told.
@@ -94,6 +94,14 @@ struct Entry {
     watch: Option<Registration>,
     /// Whether it was told that it was removed.
     is_over: bool,
+}
+
+impl fmt::Debug for WaitSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("WaitSet");
+        shown.field("members", &self.entries.len());
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Default for WaitSet {

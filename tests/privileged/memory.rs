@@ -61,7 +61,7 @@ fn prefaulted_memory_is_there_before_it_is_used() {
             owner.read_at(0, &mut bytes).unwrap();
             assert!(bytes.iter().all(|&byte| byte == 0));
             works(&owner);
-            let plain: Segment<L> = Segment::create(kernel.key(), SIZE).unwrap();
+            let plain: Segment<L> = SegmentOptions::new().create(kernel.key(), SIZE).unwrap();
             assert!(resident(id_of(plain.key())).0 < total(plain.key()) / 2);
         }
         by_lock!(name, run(&kernel));
@@ -238,11 +238,14 @@ fn huge_pages_are_huge_for_everybody_and_the_size_is_what_was_asked_for() {
             works(&owner);
             let (_, page) = resident(id_of(key));
             assert_eq!(page, meminfo("Hugepagesize:") * 1024);
-            let other: Segment<L> = Segment::attach(key, SIZE).unwrap();
+            let other: Segment<L> = SegmentOptions::new().attach(key, SIZE).unwrap();
             works(&other);
             // Another size is refused, though the mapping has room for it.
             for wrong in [SIZE + 1, SIZE + 64, 4 << 20] {
-                let error = Segment::<L>::attach(key, wrong).map(drop).unwrap_err();
+                let error = SegmentOptions::new()
+                    .attach::<L>(key, wrong)
+                    .map(drop)
+                    .unwrap_err();
                 assert!(matches!(error, CortexError::Layout { .. }), "{error}");
             }
             let observer = SegmentObserver::attach(key, SIZE).unwrap();

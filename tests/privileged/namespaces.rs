@@ -13,7 +13,7 @@ use crate::common::{
 use neocortex::capi::*;
 use neocortex::inspect::{Untold, Who};
 use neocortex::{
-    inspect, Cortex, CortexBuilder, CortexError, CortexSync, Observer, Segment, Semaphore,
+    inspect, Cortex, CortexBuilder, CortexError, CortexSync, Observer, SegmentOptions, Semaphore,
 };
 use std::time::Duration;
 
@@ -347,7 +347,7 @@ fn from_another_ipc_namespace<L: CortexSync + std::fmt::Debug>(kernel: &Kernel) 
     fork(|| {
         assert!(unshare(libc::CLONE_NEWIPC));
         assert_says_no_such_segment(&Cortex::<Value, L>::attach(key).unwrap_err(), key);
-        assert_says_no_such_segment(&Segment::<L>::attach(key, 0).unwrap_err(), key);
+        assert_says_no_such_segment(&SegmentOptions::new().attach::<L>(key, 0).unwrap_err(), key);
         assert_says_no_such_segment(&Observer::<Value>::attach(key).unwrap_err(), key);
         assert_says_no_such_segment(&inspect::remove(key).unwrap_err(), key);
         inspect::reclaim(key).unwrap();

@@ -653,8 +653,9 @@ fn places_run_out<L: CortexSync>(kernel: &Kernel, killed: bool) {
     });
     attached.pass();
     is_full(Cortex::<Value, L>::attach(key), 3);
-    is_full(Segment::<L>::attach(key, 0), 3);
-    let text = Segment::<L>::attach(key, 0)
+    is_full(SegmentOptions::new().attach::<L>(key, 0), 3);
+    let text = SegmentOptions::new()
+        .attach::<L>(key, 0)
         .map(drop)
         .unwrap_err()
         .to_string();

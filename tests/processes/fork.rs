@@ -4,6 +4,7 @@ use crate::by_lock;
 use crate::common::{fork, segment_id, sets_of, Child, Gate, Kernel, Role, LOCKS};
 use neocortex::{
     inspect, Cortex, CortexBuilder, CortexError, CortexSync, Observer, Segment, SegmentObserver,
+    SegmentOptions,
 };
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ fn uses_inherited_handles<L: CortexSync>(kernel: &Kernel) {
         let owner = create::<L>(kernel, slots);
         let key = owner.key();
         let attached: Cortex<Value, L> = Cortex::attach(key).unwrap();
-        let segment: Segment<L> = Segment::attach(key, 0).unwrap();
+        let segment: Segment<L> = SegmentOptions::new().attach(key, 0).unwrap();
         let observer = Observer::<Value>::attach(key).unwrap();
         let bytes = SegmentObserver::attach(key, 0).unwrap();
         fork(|| {

@@ -6,7 +6,7 @@
 use crate::common::{proof, segment_id, Foreign, Kernel};
 use neocortex::{
     capi, inspect, Access, Cortex, CortexBuilder, CortexError, CortexResult, CortexSync, LockSite,
-    Observer, Segment, SegmentObserver, SegmentOptions, Wait,
+    Observer, SegmentObserver, SegmentOptions, Wait,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -224,7 +224,7 @@ fn header_that_flips_between_two_layouts_aims_nothing_beyond_the_mapping() {
     let many = [LITTLE as u32, offset, many];
     let one = [MUCH as u32, lock_offset + MUCH as u32, 1];
     while_flipping(&forged, 64, [many, one], 401, ATTEMPTS, || {
-        if let Ok(segment) = Segment::<Area<MUCH>>::attach(key, 8) {
+        if let Ok(segment) = SegmentOptions::new().attach::<Area<MUCH>>(key, 8) {
             let alive = segment.participants().map(|(alive, _)| alive);
             panic!("attached beside {alive:?} though its one slot is taken");
         }

@@ -512,7 +512,7 @@ fn takes_turns<L: CortexSync>(kernel: &Kernel, slots: u32) {
 
 fn bytes<L: CortexSync>(kernel: &Kernel, slots: u32) {
     let cortex = create::<L>(kernel, slots);
-    let segment: Segment<L> = Segment::attach(cortex.key(), 800).unwrap();
+    let segment: Segment<L> = SegmentOptions::new().attach(cortex.key(), 800).unwrap();
     let mut guard = segment.write_guard().unwrap();
     assert_eq!(guard.len(), 800);
     guard[8..16].copy_from_slice(&5_u64.to_ne_bytes());

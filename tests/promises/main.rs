@@ -17,6 +17,7 @@ mod lossless;
 mod names;
 mod overwrite;
 mod partial;
+mod questions;
 mod records;
 mod states;
 mod torn;

@@ -161,7 +161,7 @@ fn perform<L: CortexSync>(
             }
         }
         Step::Die(change) => {
-            let doomed: Segment<L> = Segment::attach(segment.key(), size)?;
+            let doomed: Segment<L> = SegmentOptions::new().attach(segment.key(), size)?;
             let mut guard = doomed.write_guard()?;
             change.put(&mut guard);
             std::mem::forget(guard);
@@ -175,7 +175,7 @@ fn run<L: CortexSync>(slots: u32, size: usize, steps: &[(Step, bool)]) -> TestCa
     let kernel = Kernel::new();
     let options = SegmentOptions::new().slots(slots).participants(4);
     let owner: Segment<L> = options.create(kernel.key(), size).unwrap();
-    let other: Segment<L> = Segment::attach(owner.key(), size).unwrap();
+    let other: Segment<L> = SegmentOptions::new().attach(owner.key(), size).unwrap();
     let observer = SegmentObserver::attach(owner.key(), size).unwrap();
     let mut model = Model {
         bytes: vec![0; size],

@@ -191,7 +191,9 @@ fn bytes_that_are_no_value_are_an_error() {
             .key(key)
             .with_default_lock()
             .unwrap();
-        let bytes: Segment<L> = Segment::attach(key, size_of::<Reading>()).unwrap();
+        let bytes: Segment<L> = SegmentOptions::new()
+            .attach(key, size_of::<Reading>())
+            .unwrap();
         bytes.write_at(20, &[2]).unwrap();
         is_invalid(cortex.read(), "Reading");
         bytes.write_at(20, &[1]).unwrap();

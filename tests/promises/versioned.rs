@@ -87,7 +87,7 @@ fn every_reader<L: CortexSync>(kernel: &Kernel, name: &str) {
         let writers: Vec<Child> = (0..2)
             .map(|_| Child::spawn("role_writer", &[&key, &name, &is_large]))
             .collect();
-        let segment = Segment::<L>::attach(key, 0).unwrap();
+        let segment = SegmentOptions::new().attach::<L>(key, 0).unwrap();
         let bytes = SegmentObserver::attach(key, 0).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {

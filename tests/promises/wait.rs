@@ -4,7 +4,7 @@ use crate::by_lock;
 use crate::common::{Child, Gate, Kernel, Role, LOCKS};
 use neocortex::{
     Cortex, CortexBuilder, CortexError, CortexResult, CortexSync, Observer, RwLock, Segment,
-    SeqLock,
+    SegmentOptions, SeqLock,
 };
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -561,7 +561,7 @@ fn hammer<L: CortexSync>(rounds: u64) {
 #[test]
 fn role_answer() {
     fn run<L: CortexSync>(role: &Role) {
-        let cortex: Segment<L> = Segment::attach(role.key(), 16).unwrap();
+        let cortex: Segment<L> = SegmentOptions::new().attach(role.key(), 16).unwrap();
         let rounds = role.number(2) as u64;
         role.say("ready");
         for round in 0..rounds {
@@ -597,7 +597,7 @@ fn taken_away<L: CortexSync>(
     with_set: bool,
 ) -> neocortex::Segment<L> {
     let key = kernel.key();
-    let segment = neocortex::Segment::<L>::create(key, 8).unwrap();
+    let segment = SegmentOptions::new().create::<L>(key, 8).unwrap();
     let id = crate::common::segment_id(key).unwrap();
     let sets = crate::common::sets_of(id);
     assert!(!segment.is_removed());

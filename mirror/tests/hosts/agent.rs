@@ -154,7 +154,7 @@ impl Agent {
                 "made".to_owned()
             }
             "make-rwlock" => {
-                let segment = Segment::create(name, parse(2) as usize)?;
+                let segment = SegmentOptions::new().create(name, parse(2) as usize)?;
                 self.locks.lock().expect("the list").push(segment);
                 "made".to_owned()
             }

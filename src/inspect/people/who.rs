@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 /// A process that has the segment mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Process {
     /// Its number in this PID namespace.
@@ -20,6 +21,7 @@ pub struct Process {
 
 /// Which process it is, as far as that can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Who {
     /// This one.
@@ -35,6 +37,7 @@ pub enum Who {
 
 /// Why a process cannot be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Untold {
     /// It is in another PID namespace, whose processes have no numbers in this one.
@@ -75,6 +78,7 @@ impl fmt::Display for Untold {
 
 /// A participant and the process that is behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SlotProcess {
     /// The participant's slot.
@@ -88,6 +92,7 @@ pub struct SlotProcess {
 /// A process that has the cortex mapped and is no participant: an observer, a forked child that has not used it yet,
 /// or another program.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Onlooker {
     /// The process.
@@ -100,6 +105,7 @@ pub struct Onlooker {
 
 /// A thread that sleeps on a word of the cortex, or on its lock's semaphore.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Waiter {
     /// Its process.
@@ -112,6 +118,7 @@ pub struct Waiter {
 
 /// What a thread sleeps for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum WaitsFor {
     /// Until the lock is free.
@@ -129,6 +136,7 @@ pub enum WaitsFor {
 
 /// The processes behind a cortex.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct People {
     /// The process that made the segment.

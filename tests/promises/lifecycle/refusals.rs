@@ -14,7 +14,7 @@ fn missing_key_is_enoent_and_says_what_next() {
     for result in [
         Cortex::<f64>::attach(key).map(drop),
         Observer::<f64>::attach(key).map(drop),
-        Segment::<RwLock>::attach(key, 0).map(drop),
+        SegmentOptions::new().attach::<RwLock>(key, 0).map(drop),
     ] {
         let (number, message) = errno(result);
         assert_eq!(number, libc::ENOENT);
