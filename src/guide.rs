@@ -1,13 +1,34 @@
 //! The guide: what to know before the first program, and in which chapter it is.
 //!
+//! | you ask | chapter |
+//! |---|---|
+//! | Which name or key? Who starts first? What after a crash? | [`names`] |
+//! | Who removes it: `exit`, Ctrl-C, `static`, `daemon`, systemd? | [`services`] |
+//! | Which lock? | [`locks`] |
+//! | A value, a frame, a log, a counter: which shape for which data? | [`values`], [`logs`] |
+//! | Async, event loops, many values at once? | [`waiting`] |
+//! | C, C++ and Python on one value? | [`together`] |
+//! | Containers, Kubernetes? Permissions, dropped privileges? | [`containers`], [`permissions`] |
+//! | Other hosts? | [`hosts`] |
+//! | What does this error want of me? What is stuck, and how do I repair it? | [`errors`], [`command`] |
+//! | How do I come from neocortex 3, Boost, `shmget`, Python's `shared_memory`, iceoryx2? | [`migration`], [`shared_memory`] |
+//!
+//! All chapters:
+//!
 //! | chapter | answers |
 //! |---|---|
 //! | [`concepts`] | what a cortex is, what the words mean, which layout |
 //! | [`names`] | names, who creates and who removes, what to do after a crash, schemas |
+//! | [`installing`] | the library for C and C++: cargo-c, pkg-config, CMake, Debian |
+//! | [`services`] | who removes it, and when: every way that a program ends |
+//! | [`together`] | one value in Rust, C, C++ and Python |
 //! | [`locks`] | which lock |
 //! | [`values`] | no commit twice, frames filled in place, waits and signals, memory that is there |
 //! | [`logs`] | every commit in order, or the newest: logs, queues, frames |
 //! | [`waiting`] | whichever of many values changes; thousands of them |
+//! | [`guarantees`] | what is guaranteed, what survives what, known limits |
+//! | [`errors`] | each error, and what to do |
+//! | [`command`] | the command `neocortex` |
 //! | [`crashes`] | what is left when a process dies, and what a program does about it |
 //! | [`containers`] | which processes can share a cortex |
 //! | [`hosts`] | how other hosts get a value, and when not to do it so |
@@ -57,3 +78,21 @@ pub mod migration {}
 
 #[doc = include_str!("../docs/guide/shared_memory.md")]
 pub mod shared_memory {}
+
+#[doc = include_str!("../docs/guide/installing.md")]
+pub mod installing {}
+
+#[doc = include_str!("../docs/guide/services.md")]
+pub mod services {}
+
+#[doc = include_str!("../docs/guide/together.md")]
+pub mod together {}
+
+#[doc = include_str!("../docs/guide/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/guide/errors.md")]
+pub mod errors {}
+
+#[doc = include_str!("../docs/guide/command.md")]
+pub mod command {}

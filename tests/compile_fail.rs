@@ -110,7 +110,7 @@ const CASES: &[Case] = &[
         good: "[[i8; 2]; 3]",
         bad: "bool",
         code: "E0277",
-        says: &["a guard cannot show `bool`"],
+        says: &["a guard cannot show `Derived`"],
     },
     Case {
         name: "derived_zeros",

@@ -1,6 +1,6 @@
 //! The status codes: their numbers, and what each means.
 //!
-//! What other files say of the statuses (the C++ layer, README, the ABI record, the command) is held to this one by
+//! What other files say of the statuses (the C++ layer, the guide, the ABI record, the command) is held to this one by
 //! tests/c/statuses.rs.
 
 use crate::error::CortexError;

@@ -289,10 +289,10 @@ fn no_answer_of_the_system_is_left_without_a_next_step() {
     assert!(!remedy("read(/proc/sysvipc/shm)", libc::EACCES).contains("permission`"));
 }
 
-/// The messages are where it is written what to do; README has it in short for each error.
+/// The messages are where it is written what to do; the guide has it in short for each error.
 #[test]
-fn readme_tells_of_everything_that_a_message_advises() {
-    let readme = include_str!("../../README.md");
+fn the_guide_tells_of_everything_that_a_message_advises() {
+    let guide = include_str!("../../docs/guide/errors.md");
     let names = |text: &str| -> Vec<String> {
         let names = text.split('`').skip(1).step_by(2);
         names.map(|name| name.replace(" 123", "")).collect()
@@ -304,7 +304,7 @@ fn readme_tells_of_everything_that_a_message_advises() {
             let first = line.split('|').nth(1).unwrap_or_default();
             line.starts_with("| `") && names(first).iter().any(|name| name.starts_with(variant))
         };
-        let row = readme.lines().find(is_its_row).expect("a row");
+        let row = guide.lines().find(is_its_row).expect("a row");
         for name in names(&error.to_string()) {
             assert!(row.contains(&name), "{name} of {error} is not in: {row}");
         }

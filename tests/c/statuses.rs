@@ -1,7 +1,7 @@
 //! A status, its name and what to do about it are told in many places: all of them tell of the same ones.
 //!
 //! The table is src/capi/status.rs: the constants, the error that each stands for, its text. What is made from it (the C
-//! header) or written beside it (the C++ layer, the ABI record, README) is held to it here; that each
+//! header) or written beside it (the C++ layer, the ABI record, the guide) is held to it here; that each
 //! `CortexError` has a status is the compiler's to see.
 
 use neocortex::capi::neocortex_strerror;
@@ -12,7 +12,9 @@ const TABLE: &str = include_str!("../../src/capi/status.rs");
 const HEADER: &str = include_str!("../../include/neocortex.h");
 const CPP: &str = include_str!("../../include/neocortex.hpp");
 const RECORD: &str = include_str!("../../abi/promised.c");
-const README: &str = include_str!("../../README.md");
+/// The tables of errors and of exit statuses.
+const ERRORS: &str = include_str!("../../docs/guide/errors.md");
+const COMMAND_GUIDE: &str = include_str!("../../docs/guide/command.md");
 const COMMAND: &str = include_str!("../../src/bin/neocortex/arguments.rs");
 const COMMAND_STATUSES: &str = include_str!("../../src/bin/neocortex/failure.rs");
 
@@ -153,11 +155,11 @@ fn the_cpp_layer_has_each_status_under_its_name() {
 }
 
 #[test]
-fn readme_says_what_to_do_about_each_error() {
-    let start = README
+fn the_guide_says_what_to_do_about_each_error() {
+    let start = ERRORS
         .find("| error (C: `NEOCORTEX_ERR_…`)")
-        .expect("README's table");
-    let rows = README[start..]
+        .expect("the table");
+    let rows = ERRORS[start..]
         .lines()
         .skip(2)
         .take_while(|line| line.starts_with('|'));
@@ -175,7 +177,7 @@ fn readme_says_what_to_do_about_each_error() {
 }
 
 #[test]
-fn the_command_s_exit_statuses_are_those_of_its_help_and_of_readme() {
+fn the_command_s_exit_statuses_are_those_of_its_help_and_of_the_guide() {
     let start = COMMAND.find("pub const EXIT_STATUS").expect("the help");
     let help = &COMMAND[start..];
     let help = &help[..help.find("\";").expect("its end")];
@@ -190,15 +192,15 @@ fn the_command_s_exit_statuses_are_those_of_its_help_and_of_readme() {
         "in order, each once"
     );
 
-    let start = README.find("Exit status: ").expect("README's list") + "Exit status: ".len();
-    let list = README[start..].split('.').next().unwrap_or_default();
+    let start = COMMAND_GUIDE.find("Exit status: ").expect("the list") + "Exit status: ".len();
+    let list = COMMAND_GUIDE[start..].split('.').next().unwrap_or_default();
     // What stands in brackets has commas of its own.
-    let in_readme = list
+    let in_guide = list
         .split(", ")
         .map(|part| part.trim().replace('\n', " "))
         .filter(|part| part.starts_with(|sign: char| sign.is_ascii_digit()))
         .map(|part| number(&part));
-    assert_eq!(in_readme.collect::<Vec<_>>(), in_help);
+    assert_eq!(in_guide.collect::<Vec<_>>(), in_help);
 
     let start = COMMAND_STATUSES
         .find("pub fn status(error: &CortexError)")

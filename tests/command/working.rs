@@ -391,8 +391,8 @@ fn numbers_are_in_their_shortest_form_and_exact_in_json() {
             assert!(row.get(field).is_some(), "{field}: {row}");
         }
     }
-    let readme = include_str!("../../README.md");
-    let example = readme
+    let guide = include_str!("../../docs/guide/command.md");
+    let example = guide
         .lines()
         .find(|line| line.starts_with("KEY "))
         .unwrap();

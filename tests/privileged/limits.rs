@@ -436,7 +436,7 @@ impl Drop for Group {
     }
 }
 
-/// What README says under "Known limits": pages come when they are first touched, so creating succeeds, and the
+/// What the guide says under "Known limits": pages come when they are first touched, so creating succeeds, and the
 /// process that touches one more than its cgroup allows is killed by the kernel, like any other that needs
 /// memory. The others keep the last committed value, and nobody hangs.
 #[test]
@@ -480,7 +480,7 @@ fn a_writer_killed_by_the_memory_limit_leaves_the_last_value() {
     assert_eq!(
         status.signal(),
         Some(libc::SIGKILL),
-        "{status}: not the kernel's answer that README describes"
+        "{status}: not the kernel's answer that the guide describes"
     );
     let mut bytes = [0; 9];
     segment.read_at(0, &mut bytes).expect("a read");
