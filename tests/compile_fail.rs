@@ -299,7 +299,7 @@ const CASES: &[Case] = &[
     Case { name: "share_write_guard", program: GUARD, good: "share(&*cortex.write_guard().unwrap())", bad: "share(&cortex.write_guard().unwrap())", code: "E0277", says: &[] },
     Case { name: "commit_twice", program: GUARD, good: "let next = cortex.write_guard().unwrap(); next.commit().unwrap()", bad: "let next = cortex.write_guard().unwrap(); next.commit().unwrap(); next.commit().unwrap()", code: "E0382", says: &[] },
     // What a guard shows is plain data, of a type that this crate can vouch for.
-    Case { name: "own_payload", program: "$ fn main() {}", good: "", bad: "struct Mine; unsafe impl neocortex::segment::Payload for Mine {}", code: "E0603", says: &[] },
+    Case { name: "own_payload", program: "$ fn main() {}", good: "", bad: "struct Mine; unsafe impl neocortex::segment::payload::Payload for Mine {}", code: "E0603", says: &[] },
 ];
 
 /// Does `$` with a segment's lock.

@@ -392,10 +392,7 @@ fn numbers_are_in_their_shortest_form_and_exact_in_json() {
         }
     }
     let guide = include_str!("../../docs/guide/command.md");
-    let example = guide
-        .lines()
-        .find(|line| line.starts_with("KEY "))
-        .unwrap();
+    let example = guide.lines().find(|line| line.starts_with("KEY ")).unwrap();
     assert_eq!(example.split_whitespace().collect::<Vec<_>>(), heading);
     succeeds(&["remove", &text]);
 }
