@@ -21,6 +21,7 @@
 //! | [`names`] | names, who creates and who removes, what to do after a crash, schemas |
 //! | [`installing`] | the library for C and C++: cargo-c, pkg-config, CMake, Debian |
 //! | [`services`] | who removes it, and when: every way that a program ends |
+//! | [`examples`] | programs to start from |
 //! | [`together`] | one value in Rust, C, C++ and Python |
 //! | [`locks`] | which lock |
 //! | [`values`] | no commit twice, frames filled in place, waits and signals, memory that is there |
@@ -96,3 +97,6 @@ pub mod errors {}
 
 #[doc = include_str!("../docs/guide/command.md")]
 pub mod command {}
+
+#[doc = include_str!("../docs/guide/examples.md")]
+pub mod examples {}
