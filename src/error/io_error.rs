@@ -37,3 +37,7 @@ fn kind(error: &CortexError) -> ErrorKind {
         CortexError::Interrupted { .. } | CortexError::Custom(_) => ErrorKind::Other,
     }
 }
+
+// Beside the tests of the messages, which quote the C library.
+#[cfg(all(test, target_os = "linux", target_env = "gnu", not(loom)))]
+mod tests;
