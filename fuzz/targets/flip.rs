@@ -99,7 +99,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
     for _ in 0..8 {
         let way = input.arbitrary::<u8>()?;
         match way % 4 {
-            0 => drop(Segment::<Area<64>>::attach(KEY, 0).map(|segment| exercise(&segment, way))),
+            0 => drop(SegmentOptions::new().attach::<Area<64>>(KEY, 0).map(|segment| exercise(&segment, way))),
             1 => drop(SegmentOptions::new().attach::<Area<LARGE>>(KEY, 0).map(|segment| exercise(&segment, way))),
             2 => drop(SegmentObserver::attach(KEY, 0).map(|observer| {
                 observer.set_timeout(SHORT);
