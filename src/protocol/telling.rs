@@ -5,18 +5,18 @@
 //! leaves the value out ([`Asked::leave_out`]): it does not sleep on its word any more, so that a writer that goes on
 //! committing wakes nobody in vain. The poller that asks again finds that, and has the helper take it in again.
 //!
-//! **Why no change is lost.** The poller exchanges `asked`, passes a fence, and looks whether something was left out; the
-//! helper says that it leaves something out, passes a fence, and exchanges `asked`. Exchanges of one word are in one order,
-//! and the later has what the earlier one's fence released, so at least one of the two sees the other: the helper tells the
-//! poller after all, or the poller has it taken in again. The word of what is left out is (round: 31 bits, something is left
+//! **Why no change is lost.** Both exchange the word `asked`, and exchanges of one word are in one order. If the helper's
+//! last one, with which it leaves something out, comes after the poller's, it finds that it was asked, and tells after all.
+//! If it comes before, the poller acquires what the helper released: it sees that something was left out, and the version
+//! that the helper had seen, so its own look is not older. The word of what is left out is (round: 31 bits, something is left
 //! out: 1 bit). The poller that finds the bit begins a new round, in which everything is taken in again, in one step: what a
 //! helper leaves out at the same time is of the round before and taken in at once, or of the new one, and found the next
-//! time.
+//! time. Where the poller's threads are several, one of them begins the round; the others, too, have acquired.
 //!
-//! The poller that finds the bit also sees the version that the helper had seen (release and acquire), and so does the
-//! one that finds the bell rung: its own look is then not older.
+//! The poller that finds the bell rung sees the version of which the helper tells it (release and acquire), also where it
+//! had asked in an earlier call and does not sleep now.
 
-use crate::protocol::atomics::{fence, fence_after_rmw, AtomicU32, Ordering};
+use crate::protocol::atomics::{AtomicU32, Ordering};
 
 const LEFT_OUT: u32 = 1;
 
@@ -43,11 +43,9 @@ impl Asked {
     /// the caller then rings its helpers' bells. It looks at the versions afterwards in either case.
     #[must_use]
     pub(crate) fn ask(&self) -> bool {
-        // An exchange, as the helpers' are: each of them has its place in one order.
-        self.asked.swap(1, Ordering::Relaxed);
-        fence_after_rmw();
         // Acquire: see the module.
-        let seen = self.left_out.load(Ordering::Acquire);
+        self.asked.swap(1, Ordering::Acquire);
+        let seen = self.left_out.load(Ordering::Relaxed);
         // Where another thread of the same poller is faster, it rings.
         seen & LEFT_OUT != 0
             && self
@@ -71,13 +69,10 @@ impl Asked {
     /// since: it then tells the poller after all.
     #[must_use]
     pub(crate) fn leave_out(&self) -> Option<Round> {
+        let seen = self.left_out.fetch_or(LEFT_OUT, Ordering::Relaxed);
         // Release: see the module.
-        let seen = self.left_out.fetch_or(LEFT_OUT, Ordering::Release);
-        fence(Ordering::SeqCst);
-        match self.take() {
-            true => None,
-            false => Some(Round(seen >> 1)),
-        }
+        let is_asked = self.asked.swap(0, Ordering::Release) != 0;
+        (!is_asked).then_some(Round(seen >> 1))
     }
 
     /// Returns whether what was left out in this round is in again. To be asked before the helper sleeps, after it has

@@ -239,6 +239,12 @@ pub const RULES: &[Rule] = &[
         to: "!WEAK && seen & LEFT_OUT != 0 &&",
     },
     Rule {
+        what: "a helper that leaves out what it was asked for meanwhile",
+        file: "protocol/telling.rs",
+        from: "(!is_asked).then_some(",
+        to: "(WEAK || !is_asked).then_some(",
+    },
+    Rule {
         what: "what was left out stays so in a new round",
         file: "protocol/telling.rs",
         from: "seen.wrapping_add(LEFT_OUT)",
@@ -249,6 +255,12 @@ pub const RULES: &[Rule] = &[
         file: "protocol/room.rs",
         from: "by >= slots && is_dead(slot)",
         to: "by >= slots && (WEAK || is_dead(slot))",
+    },
+    Rule {
+        what: "a tenant waited for that is not the one which followed",
+        file: "protocol/room.rs",
+        from: "if follows != following(line.generation()) {",
+        to: "if follows == 0 || !WEAK && follows != following(line.generation()) {",
     },
     Rule {
         what: "room for one commit too many",
@@ -355,30 +367,6 @@ pub const EXEMPT: &[(&str, &str)] = &[
     ("capi/", "of one process: nothing here is shared"),
     ("bin/", "of one process: nothing here is shared"),
     ("wait_set/", "of one process: what is shared is asked and told by protocol/signal and protocol/telling"),
-    (
-        "protocol/telling.rs ask: Acquire to Relaxed",
-        "ringing the helper, a system call, is a full barrier before the look; kept for the thread whose round another began",
-    ),
-    (
-        "protocol/telling.rs leave_out: Release to Relaxed",
-        "as the acquire that it pairs with",
-    ),
-    (
-        "protocol/telling.rs ask: fence SeqCst to AcqRel",
-        "both sides exchange `asked`, so that the later one has what the earlier one stored; the fence costs nothing there",
-    ),
-    (
-        "protocol/telling.rs leave_out: fence SeqCst to AcqRel",
-        "as that of ask",
-    ),
-    (
-        "protocol/telling.rs ring: Release to Relaxed",
-        "the system call that wakes the sleeper is a full barrier; kept for a poller that does not sleep",
-    ),
-    (
-        "protocol/telling.rs heard: Acquire to Relaxed",
-        "as the release that it pairs with",
-    ),
     ("attachment/companion.rs", "of one process: what its futures share"),
     (
         "segment/wait.rs await_change: Acquire to Relaxed",

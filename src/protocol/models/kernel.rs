@@ -137,7 +137,7 @@ impl Kernel {
         self.beacons[slot as usize].put_out();
     }
 
-    fn is_lit(&self, slot: u32) -> bool {
+    pub(super) fn is_lit(&self, slot: u32) -> bool {
         self.beacons[slot as usize].is_lit()
     }
 

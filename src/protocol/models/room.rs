@@ -1,26 +1,29 @@
 //! Writers that wait for a follower: it misses nothing that is committed after it has registered, and nobody waits for
 //! ever.
 
-use super::explore;
 use super::kernel::Kernel;
-use super::mortal::AtomicU64;
+use super::mortal::{live, AtomicU32, AtomicU64};
+use super::{explore, explore_deaths};
 use crate::protocol::commit::{CommitLine, Ledger, LineRange, RangeLine};
 use crate::protocol::follow::{Commits, Found, Place};
-use crate::protocol::participants::ParticipantLine;
+use crate::protocol::participants::{Id, ParticipantLine};
 use crate::protocol::room;
 use crate::protocol::signal::{self, SignalLine};
-use loom::sync::{Arc, Mutex};
+use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 use std::sync::atomic::Ordering::Relaxed;
 
 const SLOTS: u32 = 2;
+/// The participant slot of the follower.
+const SLOT: u32 = 0;
 
 struct Board {
     kernel: Kernel,
     counters: CommitLine,
     ranges: RangeLine,
     signal: SignalLine,
-    line: ParticipantLine,
+    /// Whether sleeps end by themselves, as in production, where a dead process wakes nobody.
+    naps: bool,
     /// What each slot holds: the number of its commit.
     slots: [AtomicU64; SLOTS as usize],
     /// The lock, which is tried by models of its own.
@@ -29,12 +32,23 @@ struct Board {
 
 impl Board {
     fn new() -> Arc<Self> {
+        Self::with(false)
+    }
+
+    /// With a participant in the slot of the follower, and sleeps that end by themselves.
+    fn of_mortals() -> (Arc<Self>, Id) {
+        let board = Self::with(true);
+        let id = board.kernel.join(SLOT).expect("nobody else is there");
+        (board, id)
+    }
+
+    fn with(naps: bool) -> Arc<Self> {
         let board = Self {
             kernel: Kernel::new(),
             counters: CommitLine::new(),
             ranges: RangeLine::new(),
             signal: SignalLine::new(),
-            line: ParticipantLine::new(),
+            naps,
             slots: std::array::from_fn(|_| AtomicU64::new(0)),
             lock: Mutex::new(()),
         };
@@ -50,16 +64,33 @@ impl Board {
         }
     }
 
+    fn line(&self) -> &ParticipantLine {
+        &self.kernel.lines[SLOT as usize]
+    }
+
     fn last_with_room(&self) -> u64 {
-        let lines = || std::iter::once((0, &self.line));
-        room::last_with_room(self.ledger(), lines, |_| false)
+        let lines = || std::iter::once((SLOT, self.line()));
+        let is_dead = |slot| self.naps && !self.kernel.is_lit(slot);
+        room::last_with_room(self.ledger(), lines, is_dead)
+    }
+
+    fn sleep(&self, word: &AtomicU32, value: u32) {
+        match self.naps {
+            true => thread::yield_now(),
+            false => self.kernel.sleep(word, value),
+        }
     }
 
     /// As `Segment::make_room` and what follows it. `kept` is what `Watch` keeps.
     fn write(&self, kept: &mut u64) {
+        self.write_holding(kept, &mut None);
+    }
+
+    /// With a place for what it holds, outside of the life of a mortal.
+    fn write_holding<'a>(&'a self, kept: &mut u64, held: &mut Option<MutexGuard<'a, ()>>) {
         let ledger = self.ledger();
         loop {
-            let locked = self.lock.lock().unwrap();
+            *held = Some(self.lock.lock().unwrap());
             let next = ledger.next();
             if next.commit > *kept {
                 *kept = self.last_with_room();
@@ -68,15 +99,13 @@ impl Board {
                 let begun = ledger.begin_with(next);
                 self.slots[ledger.slot(begun.commit)].store(begun.commit, Relaxed);
                 ledger.commit(begun.commit, LineRange::WHOLE);
-                drop(locked);
+                *held = None;
                 self.wake_follower();
                 return;
             }
-            drop(locked);
+            *held = None;
             let look = || (self.last_with_room() != ledger.committed()).then_some(());
-            room::wait(&self.signal, look, |word, value| {
-                self.kernel.sleep(word, value);
-            });
+            room::wait(&self.signal, look, |word, value| self.sleep(word, value));
         }
     }
 
@@ -94,7 +123,7 @@ impl Board {
                 }) => {
                     assert_eq!(copied, first, "not whole");
                     assert!(missed == 0 || first <= sure + 1, "missed one");
-                    if room::acknowledge(&self.line, &self.signal, first) {
+                    if room::acknowledge(self.line(), &self.signal, first) {
                         self.wake();
                     }
                 }
@@ -108,8 +137,7 @@ impl Board {
     /// As `Segment::wait_changed`.
     fn wait_changed(&self, since: u64) {
         let look = || (self.ledger().committed() != since).then_some(());
-        let sleep = |word: &_, value| self.kernel.sleep(word, value);
-        signal::wait(&self.signal, look, sleep);
+        signal::wait(&self.signal, look, |word, value| self.sleep(word, value));
     }
 
     /// As `Segment::wake_waiters`.
@@ -126,7 +154,9 @@ impl Board {
     }
 
     fn register(&self, position: u64) -> u64 {
-        room::register(&self.line, self.ledger(), 0, position).expect("it is the only one")
+        let generation = self.line().generation();
+        room::register(self.line(), self.ledger(), generation, position)
+            .expect("it is the only one")
     }
 }
 
@@ -193,10 +223,75 @@ fn a_writer_goes_on_when_the_follower_leaves() {
             let mut kept = 0;
             (0..3).for_each(|_| other.write(&mut kept));
         });
-        if room::deregister(&board.line, &board.signal) {
+        if room::deregister(board.line(), &board.signal) {
             board.wake();
         }
         writer.join().unwrap();
         assert_eq!(board.ledger().committed(), 3);
+    });
+}
+
+/// It registers, reads and says so, and dies before any of its stores: writers never wait for ever, and what it reads until
+/// then is whole and complete.
+#[test]
+fn a_writer_goes_on_past_a_follower_that_dies_anywhere() {
+    explore_deaths(Some(1), |steps| {
+        let (board, _) = Board::of_mortals();
+        let other = Arc::clone(&board);
+        let follower = thread::spawn(move || {
+            let lived = live(steps, || {
+                let sure = other.register(0);
+                other.follow(&mut Place::after(0), sure, 2);
+            });
+            other.kernel.put_out(SLOT);
+            lived
+        });
+        let mut kept = 0;
+        (0..4).for_each(|_| board.write(&mut kept));
+        assert_eq!(board.ledger().committed(), 4);
+        follower.join().unwrap()
+    });
+}
+
+/// Its slot has another tenant by then, which lives and does not follow.
+#[test]
+fn no_writer_waits_for_the_tenant_after_a_follower_that_died() {
+    explore(Some(2), || {
+        let (board, _) = Board::of_mortals();
+        board.register(0);
+        let other = Arc::clone(&board);
+        let next = thread::spawn(move || {
+            other.kernel.put_out(SLOT);
+            other.kernel.join(SLOT).expect("it has died")
+        });
+        let mut kept = 0;
+        (0..3).for_each(|_| board.write(&mut kept));
+        next.join().unwrap();
+    });
+}
+
+/// A writer dies before any of its stores; the next one goes on, and the follower misses nothing.
+#[test]
+fn a_follower_misses_nothing_of_writers_of_which_one_dies_anywhere() {
+    explore_deaths(Some(1), |steps| {
+        let (board, _) = Board::of_mortals();
+        board.register(0);
+        let other = Arc::clone(&board);
+        let writers = thread::spawn(move || {
+            let (mut kept, mut held) = (0, None);
+            let lived = live(steps, || other.write_holding(&mut kept, &mut held));
+            // The owner word passes from the dead (`models::owner`).
+            drop(held);
+            let mut kept = 0;
+            (0..2).for_each(|_| other.write(&mut kept));
+            lived
+        });
+        let mut place = Place::after(0);
+        board.follow(&mut place, 0, 2);
+        let lived = writers.join().unwrap();
+        let last = board.ledger().committed();
+        assert!(last == 3 || last == 2 && !lived);
+        board.follow(&mut place, 0, last);
+        lived
     });
 }

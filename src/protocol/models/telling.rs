@@ -8,7 +8,7 @@ use super::kernel::SleepQueue;
 use crate::protocol::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::protocol::signal::{self, SignalLine};
 use crate::protocol::telling::{Asked, Bell, Round};
-use loom::sync::Arc;
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 /// Two values, a waiter for both, another one or a helper, and what they say to one another.
@@ -196,17 +196,15 @@ fn poll(world: &World, since: u64) -> u64 {
     }
 }
 
-/// A writer commits so often, a helper watches, and a poller gets to the last commit.
-fn told(commits: u64, preemptions: usize) {
-    explore(Some(preemptions), move || {
+/// A writer commits, a helper watches, and a poller gets to the commit.
+#[test]
+fn a_poller_is_told_of_a_change() {
+    explore(Some(3), || {
         let world = World::new();
         let (a, b) = (Arc::clone(&world), Arc::clone(&world));
-        let writer = thread::spawn(move || (1..=commits).for_each(|version| a.commit(0, version)));
+        let writer = thread::spawn(move || a.commit(0, 1));
         let helper = thread::spawn(move || Helper::run(&b));
-        let mut version = 0;
-        while version != commits {
-            version = poll(&world, version);
-        }
+        assert_eq!(poll(&world, 0), 1);
         world.is_over.store(1, Ordering::Relaxed);
         world.ring_helper();
         writer.join().unwrap();
@@ -214,13 +212,136 @@ fn told(commits: u64, preemptions: usize) {
     });
 }
 
-#[test]
-fn a_poller_is_told_of_a_change() {
-    told(1, 3);
+/// A helper for two pollers, two threads with a future each, without the words that it sleeps on: it makes the changes
+/// itself, so that nothing but what it tells and leaves out orders a version.
+struct Told {
+    asked: Asked,
+    version: AtomicU64,
+    bell_of_helper: Bell,
+    helper: SleepQueue,
+    bells: [Bell; 2],
+    pollers: [SleepQueue; 2],
+    /// Which pollers are to be woken, as `Listener::wakers`.
+    wakers: Mutex<[bool; 2]>,
 }
 
-/// What was left out is taken in again.
+impl Told {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            asked: Asked::new(),
+            version: AtomicU64::new(0),
+            bell_of_helper: Bell::new(),
+            helper: SleepQueue::new(),
+            bells: [(); 2].map(|()| Bell::new()),
+            pollers: [(); 2].map(|()| SleepQueue::new()),
+            wakers: Mutex::new([false; 2]),
+        })
+    }
+
+    /// As `Listener::tell`.
+    fn tell(&self) {
+        let woken = std::mem::take(&mut *self.wakers.lock().unwrap());
+        for at in (0..2).filter(|&at| woken[at]) {
+            self.bells[at].ring();
+            self.pollers[at].wake(true);
+        }
+    }
+
+    /// As `wait_set::helper`: sees the changes after `seen`, each as soon as the value is in.
+    fn watch(&self, mut left_out: Option<Round>, seen: u64, last: u64) {
+        for version in seen + 1..=last {
+            loop {
+                let heard = self.bell_of_helper.heard();
+                left_out = left_out.filter(|&round| !self.asked.is_in_again(round));
+                if left_out.is_none() {
+                    break;
+                }
+                self.helper.sleep(&[(self.bell_of_helper.word(), heard)]);
+            }
+            self.version.store(version, Ordering::Relaxed);
+            left_out = match self.asked.take() {
+                true => None,
+                false => self.asked.leave_out(),
+            };
+            if left_out.is_none() {
+                self.tell();
+            }
+        }
+    }
+
+    /// As `Changed::poll`, again and again: gets to the last version.
+    fn poll(&self, at: usize, mut since: u64, last: u64) {
+        while since != last {
+            let heard = self.bells[at].heard();
+            let look = || self.version.load(Ordering::Relaxed);
+            let mut found = look();
+            if found == since {
+                self.wakers.lock().unwrap()[at] = true;
+                if self.asked.ask() {
+                    self.bell_of_helper.ring();
+                    self.helper.wake(true);
+                }
+                found = look();
+            }
+            if found == since {
+                self.pollers[at].sleep(&[(self.bells[at].word(), heard)]);
+            }
+            since = found;
+        }
+    }
+}
+
+/// What was not asked for is left out, unless it is asked for meanwhile, and taken in again.
 #[test]
-fn a_poller_is_told_of_changes_that_came_while_it_did_not_ask() {
-    told(2, 2);
+fn what_was_left_out_is_taken_in_again() {
+    explore(Some(3), || {
+        let told = Told::new();
+        let other = Arc::clone(&told);
+        let helper = thread::spawn(move || other.watch(None, 0, 3));
+        told.poll(0, 0, 3);
+        helper.join().unwrap();
+    });
+}
+
+/// It begins with a value that the helper has left out.
+#[test]
+fn a_poller_has_a_value_taken_in_that_was_left_out_before() {
+    explore(Some(3), || {
+        let told = Told::new();
+        told.version.store(1, Ordering::Relaxed);
+        let left_out = told.asked.leave_out();
+        assert!(left_out.is_some());
+        let other = Arc::clone(&told);
+        let helper = thread::spawn(move || other.watch(left_out, 1, 2));
+        told.poll(0, 1, 2);
+        helper.join().unwrap();
+    });
+}
+
+/// It asked in a call that ended by its time-out, and is told between that one and the next.
+#[test]
+fn a_poller_that_had_asked_before_it_looks_is_told() {
+    explore(Some(3), || {
+        let told = Told::new();
+        assert!(!told.asked.ask());
+        *told.wakers.lock().unwrap() = [true, false];
+        let other = Arc::clone(&told);
+        let helper = thread::spawn(move || other.watch(None, 0, 1));
+        told.poll(0, 0, 1);
+        helper.join().unwrap();
+    });
+}
+
+/// One of them begins the round in which the value is in again; the other only looks.
+#[test]
+fn two_pollers_are_both_told() {
+    explore(Some(2), || {
+        let told = Told::new();
+        let (a, b) = (Arc::clone(&told), Arc::clone(&told));
+        let helper = thread::spawn(move || a.watch(None, 0, 1));
+        let second = thread::spawn(move || b.poll(1, 0, 1));
+        told.poll(0, 0, 1);
+        helper.join().unwrap();
+        second.join().unwrap();
+    });
 }
