@@ -63,7 +63,9 @@ impl Event {
         let one = 1_u64;
         // An eventfd takes eight bytes, a pipe any number. It fails where it is full, so readable.
         // SAFETY: a live number.
-        unsafe { libc::write(to.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
+        let write =
+            || unsafe { libc::write(to.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
+        while write() == -1 && is_interrupted() {}
     }
 
     /// Makes it unreadable, unless it is set meanwhile.
@@ -79,12 +81,17 @@ impl Event {
                 )
             };
             // An eventfd is empty after one read, a pipe after one that does not fill the buffer.
-            if usize::try_from(result).is_ok_and(|read| read == taken.len()) {
-                continue;
+            let is_full = usize::try_from(result).is_ok_and(|read| read == taken.len());
+            if !is_full && !(result == -1 && is_interrupted()) {
+                break;
             }
-            break;
         }
     }
+}
+
+/// Returns whether the call that just failed was interrupted: neither end ever blocks, so no kernel that is known does that.
+fn is_interrupted() -> bool {
+    std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
 }
 
 impl AsFd for Event {

@@ -7,6 +7,8 @@ use libc::*;
 
 /// `SHM_LOCK` of `<linux/shm.h>`; `libc` does not have it for Linux.
 const SHM_LOCK: c_int = 11;
+/// `libc` has it for few machines.
+const SYS_futex_waitv: c_long = 449;
 
 /// What a call is called here: the system's name, with the command where the call has several, and for
 /// `shmget` and `semget` whether it makes an object or only looks.
@@ -42,6 +44,8 @@ pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
         },
         SYS_futex if command(1) & FUTEX_CMD_MASK == FUTEX_WAIT => "futex(FUTEX_WAIT)",
         SYS_futex if command(1) & FUTEX_CMD_MASK == FUTEX_WAKE => "futex(FUTEX_WAKE)",
+        SYS_futex_waitv => "futex_waitv",
+        SYS_eventfd2 => "eventfd2",
         SYS_mmap => "mmap",
         SYS_munmap => "munmap",
         SYS_madvise => match arguments[2] as i32 {
@@ -53,6 +57,7 @@ pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
         SYS_nanosleep | SYS_clock_nanosleep => "clock_nanosleep",
         SYS_openat => "openat",
         SYS_read => "read",
+        SYS_write => "write",
         SYS_statx => "statx",
         SYS_fstat | SYS_newfstatat => "fstat",
         SYS_lseek => "lseek",
@@ -69,7 +74,7 @@ pub fn function(number: i64, arguments: &[u64; 6]) -> &'static str {
 pub fn is_sleep(function: &str) -> bool {
     matches!(
         function,
-        "futex(FUTEX_WAIT)" | "semtimedop" | "clock_nanosleep"
+        "futex(FUTEX_WAIT)" | "futex_waitv" | "semtimedop" | "clock_nanosleep"
     )
 }
 
@@ -102,6 +107,11 @@ pub fn errors(function: &str) -> Option<&'static [i32]> {
         "semctl(IPC_SET)" => &[EIDRM, EINVAL, EPERM],
         "futex(FUTEX_WAIT)" => &[EACCES, EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT],
         "futex(FUTEX_WAKE)" => &[EACCES, EFAULT, EINVAL, ENOSYS],
+        // EPERM and ENOSYS are a filter's.
+        "futex_waitv" => &[
+            EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM, ETIMEDOUT,
+        ],
+        "eventfd2" => &[EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM],
         "mmap" => &[
             EACCES, EAGAIN, EBADF, EINVAL, ENFILE, ENODEV, ENOMEM, EOVERFLOW, EPERM,
         ],
@@ -128,6 +138,8 @@ pub fn errors(function: &str) -> Option<&'static [i32]> {
             EPERM,
         ],
         "read" => &[EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR],
+        // To a descriptor of events: EAGAIN says that it is full, so readable, and would be a lie.
+        "write" => &[EINTR],
         "statx" | "fstat" => &[
             EACCES, EBADF, EFAULT, EINVAL, ELOOP, ENOENT, ENOMEM, ENOTDIR,
         ],
@@ -143,6 +155,7 @@ pub fn in_messages(function: &str) -> &str {
     match function {
         "shmget(create)" => "shmget",
         "semget(create)" => "semget",
+        "eventfd2" => "eventfd",
         other => other,
     }
 }

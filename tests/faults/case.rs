@@ -380,7 +380,8 @@ fn judge(fault: &Fault, key: &str, injected: &[(&str, i32)], problem: &mut dyn F
         ));
     }
     // An operation on no key in particular names what it works on.
-    if !message.contains(key) && !message.contains("/proc/") {
+    let is_of_none = message.contains("/proc/") || message.contains("wait set");
+    if !message.contains(key) && !is_of_none {
         problem(format!("does not name {key} {message}"));
     }
     if fault.errno != 0 {

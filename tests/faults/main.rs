@@ -12,6 +12,7 @@ mod case;
 mod common;
 mod in_c;
 mod inject;
+mod many;
 mod scenarios;
 
 use case::{Report, Scenario, Shape};

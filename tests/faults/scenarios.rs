@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub const SIZE: usize = 64;
 const VALUE: [u8; SIZE] = [7; SIZE];
-const OTHER: [u8; SIZE] = [9; SIZE];
+pub const OTHER: [u8; SIZE] = [9; SIZE];
 
 /// Where the state stands in the header, and what it says (`src/protocol/format.rs`).
 const STATE: usize = 12;
@@ -25,7 +25,7 @@ const REMOVED: [u8; 4] = 3_u32.to_ne_bytes();
 /// And the id of its semaphore set, plus one.
 const SET_ID: usize = 84;
 /// The signal word; bit 0 says that somebody waits (`src/protocol/signal.rs`).
-const SIGNAL: usize = 640;
+pub const SIGNAL: usize = 640;
 
 /// The name of what is made by name, and the number that follows from it (`tests/vectors`).
 pub const NAME: &str = "arm/pose";
@@ -53,7 +53,7 @@ fn works<L: CortexSync>(segment: &Segment<L>) {
     assert_eq!(read(segment), OTHER);
 }
 
-fn check(work: impl FnOnce() + 'static) -> Result<super::case::Check, Fault> {
+pub fn check(work: impl FnOnce() + 'static) -> Result<super::case::Check, Fault> {
     Ok(Box::new(work))
 }
 
@@ -92,7 +92,7 @@ pub fn unfinished<L: CortexSync>(key: impl Into<Key>) {
     Foreign::open(key.number().expect("a key")).put(STATE, &INITIALISING);
 }
 
-fn owner<L: CortexSync>(key: i32) -> Segment<L> {
+pub fn owner<L: CortexSync>(key: i32) -> Segment<L> {
     let segment = options().create(key, SIZE).expect("the owner");
     segment.write_at(0, &VALUE).expect("a write");
     segment
@@ -109,7 +109,7 @@ fn attach<L: CortexSync>(key: i32) -> Segment<L> {
     options().attach(key, SIZE).expect("another handle")
 }
 
-fn scenario(
+pub fn scenario(
     name: impl Into<String>,
     aim: Aim,
     setup: impl Fn(&mut Stage) -> Run + 'static,
@@ -169,8 +169,18 @@ fn closing<L: CortexSync + 'static>(
 
 /// A thread with a handle of its own, which does `first`, says so, and does `then` once the operation has slept
 /// three times.
-fn sleeper<L: CortexSync + 'static, G>(
+pub fn sleeper<L: CortexSync + 'static, G>(
     stage: &mut Stage,
+    first: impl FnOnce(&'static Segment<L>) -> G + Send + 'static,
+    then: impl FnOnce(&'static Segment<L>, G) + Send + 'static,
+) {
+    sleeper_through(stage, attach::<L>, first, then);
+}
+
+/// [`sleeper`], with the handle that `attach` makes.
+pub fn sleeper_through<L: CortexSync + 'static, G>(
+    stage: &mut Stage,
+    attach: fn(i32) -> Segment<L>,
     first: impl FnOnce(&'static Segment<L>) -> G + Send + 'static,
     then: impl FnOnce(&'static Segment<L>, G) + Send + 'static,
 ) {
@@ -183,7 +193,7 @@ fn sleeper<L: CortexSync + 'static, G>(
     let (key, ready) = (stage.key, Arc::new(Gate::new()));
     let is_ready = Arc::clone(&ready);
     let thread = std::thread::spawn(move || {
-        let segment = Box::into_raw(Box::new(attach::<L>(key)));
+        let segment = Box::into_raw(Box::new(attach(key)));
         // SAFETY: freed below, after the last use.
         let shared: &'static Segment<L> = unsafe { &*segment };
         let begun = first(shared);
@@ -197,6 +207,11 @@ fn sleeper<L: CortexSync + 'static, G>(
     });
     ready.pass();
     stage.keep(Joined(Some(thread)));
+}
+
+/// Starts a thread that is waited for, with what it gives back.
+pub fn spawn_kept(stage: &mut Stage, work: impl FnOnce() -> Box<dyn Any + Send> + Send + 'static) {
+    stage.keep(Joined(Some(std::thread::spawn(work))));
 }
 
 /// A thread that is waited for, and what it gives back, which lives until then.
@@ -789,5 +804,6 @@ pub fn all() -> Vec<Scenario> {
         all.extend(by_lock!(name, with_lock()));
     }
     all.extend(super::in_c::all());
+    all.extend(super::many::all());
     all
 }

@@ -3,7 +3,7 @@
 use super::operations::{attach, operations, value, Operation, Scene, LONG, PART, SIZE};
 use super::{await_sleep, c_calls, die_after, wind_up, Point, Tally, Tracee, Trail, Where};
 use crate::common::{check, filled, proof, Foreign, Random};
-use neocortex::{CortexBuilder, CortexError, CortexSync, Segment, SegmentObserver};
+use neocortex::{CortexBuilder, CortexError, CortexSync, Segment, SegmentObserver, WaitSet};
 use std::time::Instant;
 
 /// The others: they were attached before, and go on after each death.
@@ -128,16 +128,23 @@ impl<L: CortexSync + 'static> Survivors<L> {
         assert_eq!(self.writer.version(), u64::from(number));
     }
 
-    /// A survivor that sleeps until there is another version.
+    /// A survivor that sleeps until there is another version, by itself or by a set of itself and an observer.
     fn wait<'scope>(
         &'scope self,
         scope: &'scope std::thread::Scope<'scope, '_>,
         version: u64,
     ) -> std::thread::ScopedJoinHandle<'scope, ()> {
-        let reader = &self.reader;
+        let (reader, observer) = (&self.reader, &self.observer);
         asleep(scope, move || {
-            let now = reader.wait_changed(version, LONG).expect("it is woken");
-            assert_ne!(now, version);
+            if version / 4 % 2 == 0 {
+                let now = reader.wait_changed(version, LONG).expect("it is woken");
+                return assert_ne!(now, version);
+            }
+            let mut set = WaitSet::new();
+            set.add_since(reader, version);
+            set.add_since(observer, version);
+            let changes = set.wait(LONG).expect("it is woken");
+            assert!(changes.iter().all(|change| change.version != version));
         })
     }
 

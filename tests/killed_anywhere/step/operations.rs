@@ -5,7 +5,7 @@
 
 use super::Work;
 use crate::common::{fill, filled};
-use neocortex::{Cortex, CortexError, CortexResult, CortexSync, Segment, SegmentOptions};
+use neocortex::{Cortex, CortexError, CortexResult, CortexSync, Segment, SegmentOptions, WaitSet};
 use std::time::Duration;
 
 /// Three lines, so that a range can be a part.
@@ -165,6 +165,17 @@ pub(super) fn operations<L: CortexSync + 'static>(slots: u32) -> Vec<Operation> 
         operation!(L, "wait_changed", Free, same, |segment, values| {
             give_up(segment.wait_changed(segment.version(), Some(SHORT)))
         }),
+        Operation {
+            name: "wait of a set",
+            scene: Scene::Free,
+            images: same,
+            prepare: |key, _| {
+                let segment = std::mem::ManuallyDrop::new(attach::<L>(key));
+                let mut set = std::mem::ManuallyDrop::new(WaitSet::new());
+                set.add(&*segment);
+                Box::new(move || give_up(set.wait(Some(SHORT))))
+            },
+        },
         Operation {
             name: "close, not the owner",
             scene: Scene::Free,
