@@ -1,4 +1,5 @@
-//! Many threads on one handle: copies, guards, publishing and waiting at once, with every lock and layout.
+//! Many threads on one handle: copies, guards, publishing and waiting at once, with every lock and layout; and many threads
+//! that are told of the commits to some handles by wait sets, descriptors and futures.
 //!
 //! Under ThreadSanitizer (`.ci/sanitizers thread`) this is also the proof that the locks order what they guard: the
 //! bytes behind guards are read and written by ordinary instructions. Only where a reader may copy them at the same
@@ -7,9 +8,13 @@
 mod common;
 
 use common::{check, filled, proof, Kernel, LOCKS};
-use neocortex::{CortexSync, Segment, SegmentOptions, WriteGuard};
+use neocortex::{CortexSync, Segment, SegmentOptions, WaitSet, WriteGuard};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Wake};
+use std::time::Duration;
 
 const THREADS: usize = 64;
 
@@ -168,6 +173,80 @@ fn share<L: CortexSync>(kernel: &Kernel, slots: u32, readers_copy: bool) -> u64 
         );
     }
     (THREADS * rounds) as u64
+}
+
+/// A thread that is unparked.
+struct Parked(std::thread::Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Arc::new(Parked(std::thread::current())).into();
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// How a thread is told of the last commit of every value.
+fn is_told(values: &[Segment], last: u64, how: usize) {
+    let mut set = WaitSet::new();
+    // Three sleep by themselves; more than 127 have helpers.
+    for value in values.iter().cycle().take([3, 130][how % 2]) {
+        set.add_since(value, 0);
+    }
+    let are_last = || values.iter().all(|value| value.version() == last);
+    match how {
+        0 | 1 => {
+            while !are_last() {
+                set.wait(None).unwrap();
+            }
+        }
+        2 | 3 => {
+            while !are_last() {
+                block_on(set.changed()).unwrap();
+            }
+        }
+        4 | 5 => {
+            while !are_last() {
+                set.fd().unwrap();
+                let _ = set.wait(Some(Duration::from_millis(1)));
+            }
+        }
+        _ => values.iter().for_each(|value| {
+            let mut version = 0;
+            while version != last {
+                version = block_on(value.changed(version)).unwrap();
+            }
+        }),
+    }
+}
+
+#[test]
+fn sets_and_futures_of_many_threads_are_told_the_last_commit() {
+    let kernel = Kernel::new();
+    let values: Vec<Segment> = (0..3)
+        .map(|_| Segment::create(kernel.key(), SIZE).unwrap())
+        .collect();
+    let last = proof::cases(200, 20_000);
+    std::thread::scope(|scope| {
+        for how in 0..16 {
+            let values = &values;
+            scope.spawn(move || is_told(values, last, how % 8));
+        }
+        for value in &values {
+            scope.spawn(move || {
+                (0..last).for_each(|round| value.write_at(0, &round.to_ne_bytes()).unwrap())
+            });
+        }
+    });
 }
 
 #[test]

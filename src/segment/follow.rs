@@ -9,7 +9,7 @@ use super::contents::{out_of_range, HOLDS_RECORDS};
 use super::followed::{Batch, Followed};
 use super::handle::Segment;
 use super::observer::SegmentObserver;
-use super::source::Source;
+use super::source::{Backing, Source};
 use crate::attachment::following::Registration;
 use crate::attachment::patience::Wait;
 use crate::attachment::slots::Slots;
@@ -334,13 +334,16 @@ impl<'a> SegmentFollower<'a> {
     }
 
     /// Returns the last commit that is not read any more.
-    #[cfg(feature = "capi")]
     pub(crate) fn passed(&self) -> u64 {
         self.place.passed()
     }
 
     pub(crate) fn key(&self) -> i32 {
         self.source.key()
+    }
+
+    pub(crate) fn backing(&self) -> Backing<'a> {
+        self.source.backing()
     }
 
     #[cold]

@@ -62,5 +62,6 @@ pub use observer::SegmentObserver;
 pub use options::{HugePages, SegmentOptions};
 pub(crate) use payload::Contents;
 pub use read_guard::ReadGuard;
+pub(crate) use source::Backing;
 pub(crate) use wait::removed_at;
 pub use write_guard::WriteGuard;

@@ -2,16 +2,29 @@
 
 use super::handle::Segment;
 use super::observer::SegmentObserver;
+use crate::attachment::companion::Companion;
+use crate::attachment::mapped_segment::MappedSegment;
 use crate::attachment::patience::Wait;
+use crate::attachment::Attachment;
 use crate::error::{CortexResult, Told};
 use crate::locks::{Access, CortexSync};
+use crate::sys::shm::ReadOnlyMapping;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// The memory of what is followed, and what its futures share.
+pub(crate) enum Backing<'a> {
+    Participant(&'a Arc<Attachment>, &'a Companion),
+    Observer(&'a Arc<MappedSegment<ReadOnlyMapping>>, &'a Companion),
+}
 
 /// What a follower needs of that which it follows, besides its slots.
 pub(super) trait Source: Sync {
     fn key(&self) -> i32;
 
     fn size(&self) -> usize;
+
+    fn backing(&self) -> Backing<'_>;
 
     fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64>;
 
@@ -26,6 +39,10 @@ impl<L: CortexSync> Source for Segment<L> {
 
     fn size(&self) -> usize {
         self.size()
+    }
+
+    fn backing(&self) -> Backing<'_> {
+        Backing::Participant(&self.attachment, &self.companion)
     }
 
     fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {
@@ -54,6 +71,10 @@ impl Source for SegmentObserver {
 
     fn size(&self) -> usize {
         self.size()
+    }
+
+    fn backing(&self) -> Backing<'_> {
+        Backing::Observer(&self.mapped, &self.companion)
     }
 
     fn wait_changed(&self, since: u64, timeout: Option<Duration>) -> CortexResult<u64> {

@@ -9,6 +9,7 @@ use crate::error::{Cause, CortexError, CortexResult, Told};
 use crate::locks::CortexSync;
 use crate::plain::{Readable, Shared};
 use crate::segment::{Batch, Followed, SegmentFollower};
+use crate::wait_set::Changed;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -104,7 +105,7 @@ impl<T: Readable> Observer<T> {
     }
 }
 
-impl<T: Readable> Follower<'_, T> {
+impl<'a, T: Readable> Follower<'a, T> {
     /// Waits for the next commit, and returns it.
     ///
     /// # Errors
@@ -296,6 +297,14 @@ impl<T: Readable> Follower<'_, T> {
     /// As [`SegmentFollower::wait`].
     pub fn wait(&self, timeout: Option<Duration>) -> CortexResult<()> {
         self.inner.wait(timeout)
+    }
+
+    /// Returns a future that waits until there is a commit to read: see [`SegmentFollower::arrived`].
+    ///
+    /// # Errors
+    /// As [`SegmentFollower::arrived`].
+    pub fn arrived(&self) -> Changed<'a> {
+        self.inner.arrived()
     }
 
     /// Returns the number of the last commit that was read: see [`SegmentFollower::position`].

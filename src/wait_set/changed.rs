@@ -7,7 +7,7 @@ use super::registry::Registration;
 use crate::attachment::companion::Companion;
 use crate::error::{Attempt, Cause, CortexResult, Told};
 use crate::locks::CortexSync;
-use crate::segment::{removed_at, Segment, SegmentObserver};
+use crate::segment::{removed_at, Segment, SegmentFollower, SegmentObserver};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -126,6 +126,38 @@ impl SegmentObserver {
             companion: &self.companion,
             key: self.key(),
             since,
+            heard_by: None,
+        }
+    }
+}
+
+impl<'a> SegmentFollower<'a> {
+    /// Returns a future that waits until there is a commit to read, and yields the version: as [`SegmentFollower::wait`],
+    /// for any executor. The commit may be overwritten before it is read, if writers are that fast; a newer one is then
+    /// there. The follower may be used meanwhile: the future is of the position that it has now.
+    ///
+    /// ```
+    /// # async fn task(log: neocortex::Cortex<u64>) -> neocortex::CortexResult<()> {
+    /// let mut follower = log.follow(log.version());
+    /// loop {
+    ///     follower.arrived().await?;
+    ///     while let Some(commit) = follower.try_next()? {
+    ///         println!("{}: {}", commit.version, commit.value);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Removed` where the segment was removed and every commit that is kept has been read; `CleanSystem` where the system
+    /// has no more threads.
+    pub fn arrived(&self) -> Changed<'a> {
+        let (memory, companion) = Memory::of_follower(self);
+        Changed {
+            memory,
+            companion,
+            key: self.key(),
+            since: self.passed(),
             heard_by: None,
         }
     }

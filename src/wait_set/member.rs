@@ -1,12 +1,13 @@
 //! What a wait set has of a member: its memory, kept mapped, and what the waiter looks at in it.
 
+use crate::attachment::companion::Companion;
 use crate::attachment::mapped_segment::MappedSegment;
 use crate::attachment::slots::Slots;
 use crate::attachment::Attachment;
 use crate::locks::CortexSync;
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::signal;
-use crate::segment::{Segment, SegmentObserver};
+use crate::segment::{Backing, Segment, SegmentFollower, SegmentObserver};
 use crate::sys::shm::ReadOnlyMapping;
 use std::sync::Arc;
 
@@ -45,6 +46,15 @@ enum Kind {
 }
 
 impl Memory {
+    /// Returns the memory of what is followed, and what its futures share.
+    pub(crate) fn of_follower<'a>(follower: &SegmentFollower<'a>) -> (Self, &'a Companion) {
+        let (kind, companion) = match follower.backing() {
+            Backing::Participant(of, companion) => (Kind::Participant(Arc::clone(of)), companion),
+            Backing::Observer(of, companion) => (Kind::Observer(Arc::clone(of)), companion),
+        };
+        (Self(kind), companion)
+    }
+
     #[inline]
     fn slots(&self) -> &Slots {
         match &self.0 {

@@ -171,6 +171,43 @@ fn a_future_waits_for_the_next_commit_and_is_told_of_a_removal() {
     });
 }
 
+#[test]
+fn a_follower_in_a_task_reads_every_commit() {
+    let kernel = Kernel::new();
+    let value: Cortex<u64> = CortexBuilder::new(0)
+        .key(kernel.key())
+        .slots(1_024)
+        .create()
+        .unwrap();
+    let other: Cortex<u64> = Cortex::attach(value.key()).unwrap();
+    let observer = Observer::<u64>::attach(value.key()).unwrap();
+    for mut follower in [other.follow(0), observer.follow(0)] {
+        // Of the position that it had, and not of the follower, which goes on.
+        let first = follower.arrived();
+        let written = value.version();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (1..=300).for_each(|turn| value.write(written + turn).unwrap()));
+            assert!(block_on(first).unwrap() > 0);
+            while follower.position() < written + 300 {
+                block_on(follower.arrived()).unwrap();
+                while let Some(commit) = follower.try_next().unwrap() {
+                    assert_eq!((commit.value, commit.missed), (commit.version, 0));
+                }
+            }
+        });
+        let (_, waker) = parked();
+        assert!(poll_once(pin!(follower.arrived()), &waker).is_pending());
+    }
+    // What is kept is read first.
+    value.write(601).unwrap();
+    let mut late = other.follow(600);
+    drop(value);
+    assert_eq!(block_on(late.arrived()).unwrap(), 601);
+    assert_eq!(late.try_next().unwrap().unwrap().value, 601);
+    let error = block_on(late.arrived()).unwrap_err();
+    assert!(matches!(error, CortexError::Removed { .. }), "{error}");
+}
+
 /// As in a `select!` whose other branch is faster: nothing is lost, and nobody is woken who does not wait.
 #[test]
 fn a_future_may_be_dropped_at_any_time() {
