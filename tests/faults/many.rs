@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What was told of the only member that has changed. One that is said to be removed is a failure.
-fn only_change(mut set: WaitSet, key: i32, timeout: Option<Duration>) -> Result<Check, Fault> {
-    let changes = set.wait(timeout)?.to_vec();
+fn only_change(mut set: WaitSet, key: i32) -> Result<Check, Fault> {
+    let changes = set.wait(None)?.to_vec();
     if changes.iter().any(|change| change.is_removed) {
         return Err(Fault {
             variant: "Removed".into(),
@@ -30,10 +30,8 @@ fn only_change(mut set: WaitSet, key: i32, timeout: Option<Duration>) -> Result<
     })
 }
 
-/// Waits for two handles, of which one changes after some sleeps.
-fn waits(stage: &mut Stage, add: impl Fn(&mut WaitSet, i32) + 'static) -> Run {
-    let owner = owner::<SeqLock>(stage.key);
-    stage.keep(owner);
+/// Waits for what `add` adds, of which a thread changes the one with the stage's key after some sleeps.
+fn waits(stage: &mut Stage, add: impl Fn(&mut WaitSet) + 'static) -> Run {
     sleeper::<SeqLock, _>(
         stage,
         |_| (),
@@ -42,8 +40,8 @@ fn waits(stage: &mut Stage, add: impl Fn(&mut WaitSet, i32) + 'static) -> Run {
     let key = stage.key;
     Box::new(move || {
         let mut set = WaitSet::new();
-        add(&mut set, key);
-        only_change(set, key, None)
+        add(&mut set);
+        only_change(set, key)
     })
 }
 
@@ -82,39 +80,45 @@ fn pushes(log: Arc<Segment>) -> Run {
 pub fn all() -> Vec<Scenario> {
     vec![
         scenario("wait for any of two", Aim::Adds, |stage| {
-            let other = Arc::new(options().create_random::<SeqLock>(SIZE).expect("one more"));
-            waits(stage, move |set, key| {
-                let segment: Segment = options().attach(key, SIZE).expect("attach");
+            let segment = owner::<SeqLock>(stage.key);
+            let other = options().create_random::<SeqLock>(SIZE);
+            let other = other.expect("one more");
+            waits(stage, move |set| {
                 set.add_since(&segment, 1);
-                set.add(&*other);
+                set.add(&other);
             })
         }),
         scenario("wait for any, observed", Aim::Adds, |stage| {
-            waits(stage, |set, key| {
-                let observer = SegmentObserver::attach(key, SIZE).expect("an observer");
+            let owner = owner::<SeqLock>(stage.key);
+            stage.keep(owner);
+            let observer = SegmentObserver::attach(stage.key, SIZE).expect("an observer");
+            waits(stage, move |set| {
                 set.add_since(&observer, 1);
             })
         }),
         scenario("the descriptor of a wait set", Aim::Adds, |stage| {
-            let segment = Arc::new(owner::<SeqLock>(stage.key));
+            let segment = owner::<SeqLock>(stage.key);
             segment.write_at(0, &OTHER).expect("a write");
             // With it there is a helper, which is no thread of the operation's.
             let mut helped = WaitSet::new();
-            helped.add(&*segment);
+            helped.add(&segment);
             helped.fd().expect("a descriptor");
             stage.keep(helped);
-            let key = stage.key;
             Box::new(move || {
                 let mut set = WaitSet::new();
-                set.add_since(&*segment, 1);
-                let mut poll = libc::pollfd {
-                    fd: set.fd()?.as_raw_fd(),
-                    events: libc::POLLIN,
-                    revents: 0,
-                };
-                // SAFETY: one live pollfd.
-                assert_eq!(unsafe { libc::poll(&mut poll, 1, 0) }, 1);
-                only_change(set, key, Some(Duration::ZERO))
+                set.add_since(&segment, 1);
+                let fd = set.fd()?.as_raw_fd();
+                check(move || {
+                    let mut poll = libc::pollfd {
+                        fd,
+                        events: libc::POLLIN,
+                        revents: 0,
+                    };
+                    // SAFETY: one live pollfd.
+                    assert_eq!(unsafe { libc::poll(&mut poll, 1, 0) }, 1);
+                    let changes = set.wait(Some(Duration::ZERO)).expect("a change");
+                    assert_eq!(changes[0].version, 2);
+                })
             })
         }),
         scenario("push, past a follower that died", Aim::Adds, |stage| {
