@@ -32,6 +32,16 @@ impl Attachment {
         }
     }
 
+    /// Returns whether writers wait for this process, which is registered.
+    #[cfg(feature = "capi")]
+    pub(crate) fn is_following(&self) -> bool {
+        let is_mine = |id: Id| {
+            id.slot()
+                .is_some_and(|slot| room::is_registered(self.line(slot), id.generation()))
+        };
+        self.mapped.slots.is_lossless() && self.claimed().is_some_and(is_mine)
+    }
+
     /// Ends what the tenant of this slot, which is this process, follows, and lets the writers go on that wait for it.
     pub(crate) fn end_following(&self, slot: u32) {
         let (line, signal) = (self.line(slot), self.mapped.signal());

@@ -147,6 +147,9 @@ impl neocortex_segment {
             Opened::Full(full) if full.version() == position && self.guards.is_writing() => {
                 Err(full.waits_for_itself())
             }
+            Opened::Full(full) if full.attachment.is_following() => {
+                Ok(full.follow(position).waited_for())
+            }
             Opened::Full(full) => Ok(full.follow(position)),
             Opened::Observe(observer) => Ok(observer.follow(position)),
         }

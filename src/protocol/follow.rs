@@ -11,7 +11,9 @@
 //! **Overtaken**, a follower goes on with a commit that is still kept. How many it has missed is the difference between
 //! the commit that it reads next and the one that it read last, so nothing else counts them. It goes on some commits
 //! beyond the oldest that is kept, because the oldest is overwritten next: an eighth of the slots, twice as many after
-//! each copy in vain, at last the newest commit. Batches are then no larger than that lead.
+//! each copy in vain, at last the newest commit. Batches are then no larger than that lead. A follower that writers wait
+//! for ([`super::room`]) has no lead, or it would skip commits that they keep for it: it is overtaken only until it has come
+//! to the first of those.
 //!
 //! **Invariant.** Between calls `seen < next <= known + 1`, in the order of the counters, and the commits from `next` to
 //! `known` were made. Whatever a hostile peer stores in the counters, a call of [`Place::read`] makes one attempt.
@@ -29,6 +31,8 @@ pub(crate) struct Place {
     next: u64,
     /// How many copies in a row were in vain.
     overtaken: u32,
+    /// Whether writers wait for it.
+    is_waited_for: bool,
 }
 
 /// Commits that were copied, and are whole.
@@ -64,6 +68,15 @@ impl Place {
             known: seen,
             next: seen.wrapping_add(1),
             overtaken: 0,
+            is_waited_for: false,
+        }
+    }
+
+    /// Returns this place as that of a follower that writers wait for, or do not.
+    pub(crate) fn waited_for(self, is_waited_for: bool) -> Self {
+        Self {
+            is_waited_for,
+            ..self
         }
     }
 
@@ -144,6 +157,9 @@ impl Place {
         let Some(doublings) = self.overtaken.checked_sub(1) else {
             return 0;
         };
+        if self.is_waited_for {
+            return 0;
+        }
         let slots = u64::from(ledger.slots);
         // 2^16 slots: after so many doublings it is the newest commit in any case.
         ((slots / 8).max(1) << doublings.min(16)).min(slots)

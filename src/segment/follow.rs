@@ -55,7 +55,7 @@ impl Clone for SegmentFollower<'_> {
     /// Returns a second follower at the same position, which is not registered.
     fn clone(&self) -> Self {
         Self {
-            place: self.place.clone(),
+            place: self.place.clone().waited_for(false),
             registration: None,
             ..*self
         }
@@ -340,6 +340,12 @@ impl<'a> SegmentFollower<'a> {
 
     pub(crate) fn key(&self) -> i32 {
         self.source.key()
+    }
+
+    /// Has it skip no commit that writers keep for it, where they wait for it.
+    pub(crate) fn waited_for(mut self) -> Self {
+        self.place = self.place.waited_for(true);
+        self
     }
 
     pub(crate) fn backing(&self) -> Backing<'a> {

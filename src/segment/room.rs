@@ -74,7 +74,7 @@ impl<L: CortexSync> Segment<L> {
     pub fn follow_registered(&self, since: u64) -> CortexResult<SegmentFollower<'_>> {
         let id = self.register(since)?;
         let registration = Registration::new(&self.attachment, id);
-        let mut follower = self.follow(since);
+        let mut follower = self.follow(since).waited_for();
         follower.registration = Some(registration);
         Ok(follower)
     }

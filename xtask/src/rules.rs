@@ -20,7 +20,7 @@ pub struct Rule {
 /// Which models try a file.
 pub const MODELS: &[(&str, &[&str])] = &[
     ("protocol/commit.rs", &["commit", "signal", "follow"]),
-    ("protocol/follow.rs", &["follow"]),
+    ("protocol/follow.rs", &["follow", "room"]),
     ("protocol/models/commit.rs", &["commit"]),
     ("protocol/models/interrupts.rs", &["interrupts"]),
     ("protocol/signal.rs", &["signal", "telling"]),
@@ -255,6 +255,12 @@ pub const RULES: &[Rule] = &[
         file: "protocol/room.rs",
         from: "by >= slots && is_dead(slot)",
         to: "by >= slots && (WEAK || is_dead(slot))",
+    },
+    Rule {
+        what: "a follower that skips what writers keep for it",
+        file: "protocol/follow.rs",
+        from: "if self.is_waited_for {",
+        to: "if !WEAK && self.is_waited_for {",
     },
     Rule {
         what: "a tenant waited for that is not the one which followed",

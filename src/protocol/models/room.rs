@@ -171,7 +171,7 @@ fn a_writer_waits_until_a_registered_follower_has_read() {
             let mut kept = 0;
             (0..4).for_each(|_| other.write(&mut kept));
         });
-        let mut place = Place::after(0);
+        let mut place = Place::after(0).waited_for(true);
         board.follow(&mut place, 0, 2);
         writer.join().unwrap();
         board.follow(&mut place, 0, 4);
@@ -189,7 +189,7 @@ fn a_follower_that_registers_beside_writers_misses_nothing_from_then_on() {
         let other = Arc::clone(&board);
         let writer = thread::spawn(move || (0..3).for_each(|_| other.write(&mut kept)));
         let sure = board.register(0);
-        board.follow(&mut Place::after(0), sure, 4);
+        board.follow(&mut Place::after(0).waited_for(true), sure, 4);
         writer.join().unwrap();
     });
 }
@@ -205,7 +205,7 @@ fn two_writers_beside_a_follower_that_registers() {
             thread::spawn(move || (0..commits).for_each(|_| other.write(&mut kept)))
         });
         let sure = board.register(0);
-        board.follow(&mut Place::after(0), sure, 3);
+        board.follow(&mut Place::after(0).waited_for(true), sure, 3);
         for writer in writers {
             writer.join().unwrap();
         }
@@ -235,13 +235,13 @@ fn a_writer_goes_on_when_the_follower_leaves() {
 /// then is whole and complete.
 #[test]
 fn a_writer_goes_on_past_a_follower_that_dies_anywhere() {
-    explore_deaths(Some(1), |steps| {
+    explore_deaths(Some(2), |steps| {
         let (board, _) = Board::of_mortals();
         let other = Arc::clone(&board);
         let follower = thread::spawn(move || {
             let lived = live(steps, || {
                 let sure = other.register(0);
-                other.follow(&mut Place::after(0), sure, 2);
+                other.follow(&mut Place::after(0).waited_for(true), sure, 2);
             });
             other.kernel.put_out(SLOT);
             lived
@@ -273,7 +273,7 @@ fn no_writer_waits_for_the_tenant_after_a_follower_that_died() {
 /// A writer dies before any of its stores; the next one goes on, and the follower misses nothing.
 #[test]
 fn a_follower_misses_nothing_of_writers_of_which_one_dies_anywhere() {
-    explore_deaths(Some(1), |steps| {
+    explore_deaths(Some(2), |steps| {
         let (board, _) = Board::of_mortals();
         board.register(0);
         let other = Arc::clone(&board);
@@ -286,7 +286,7 @@ fn a_follower_misses_nothing_of_writers_of_which_one_dies_anywhere() {
             (0..2).for_each(|_| other.write(&mut kept));
             lived
         });
-        let mut place = Place::after(0);
+        let mut place = Place::after(0).waited_for(true);
         board.follow(&mut place, 0, 2);
         let lived = writers.join().unwrap();
         let last = board.ledger().committed();
