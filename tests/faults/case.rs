@@ -354,6 +354,8 @@ fn judge(fault: &Fault, key: &str, injected: &[(&str, i32)], problem: &mut dyn F
                 || name == "shmget" && errno == libc::ENOENT
                 || matches!(name, "semop" | "semctl(GETVAL)")
                     && matches!(errno, libc::EACCES | libc::EPERM)
+                // Where it cannot be known whether a follower died, it may be alive.
+                || name == "semctl(GETVAL)" && is_gone(errno)
         }),
         "Full" => caused(&|name, errno| name == "semop" && errno == libc::EAGAIN),
         // Likewise; or what was just made or found is gone again and again.

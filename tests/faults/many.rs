@@ -163,19 +163,5 @@ pub fn all() -> Vec<Scenario> {
             }
             pushes(log)
         }),
-        scenario("follow, waiting for a record", Aim::Adds, |stage| {
-            let log = log(stage);
-            sleeper_through(
-                stage,
-                attach,
-                |_| (),
-                |log, ()| log.push(b"three").expect("room"),
-            );
-            Box::new(move || {
-                let mut record = Vec::new();
-                let next = log.follow(0).next_record(&mut record, None)?;
-                check(move || assert_eq!((&record[..], next.version), (&b"three"[..], 1)))
-            })
-        }),
     ]
 }

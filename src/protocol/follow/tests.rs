@@ -122,6 +122,19 @@ fn what_was_overwritten_is_counted_to_the_last_commit() {
     assert_eq!(log.read(&mut Place::after(0), 99), commits(1..=15, 0));
 }
 
+/// It was overtaken in what was there before it registered, and writers keep the rest for it.
+#[test]
+fn a_follower_that_writers_wait_for_goes_on_with_the_oldest_commit() {
+    for (is_waited_for, next) in [(true, 7), (false, 9)] {
+        let log = Log::new(16);
+        log.write(16);
+        let mut place = Place::after(0).waited_for(is_waited_for);
+        let found = place.read(log.ledger(), 1, |_, _| log.write(6));
+        assert_eq!(found, Found::Overtaken);
+        assert_eq!(log.read(&mut place, 1), commits(next..=next, next - 1));
+    }
+}
+
 /// Each copy is in vain: the next one begins later, and at last with the newest commit.
 #[test]
 fn the_lead_of_an_overtaken_follower_grows_and_bounds_its_batches() {
