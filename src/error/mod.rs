@@ -336,6 +336,9 @@ pub(crate) const WAITING_FOR_ANY: &str = "waiting for any change";
 /// What the operation of a wait for a creator is called.
 pub(crate) const WAITING_FOR_CREATOR: &str = "waiting for its creator";
 
+/// What the operation of a write that waits for followers is called.
+pub(crate) const WAITING_FOR_ROOM: &str = "waiting for followers to read";
+
 /// How a cortex that has the key of another name is called.
 fn other_name(found: Option<&str>) -> String {
     match found {
@@ -354,6 +357,9 @@ fn why_timed_out(key: i32, operation: &str) -> String {
         WAITING_FOR_CREATOR => {
             "nobody has created it. Is the creator running, with the same key or name? `neocortex list` shows what there is".to_owned()
         }
+        WAITING_FOR_ROOM => format!(
+            "a registered follower has not read what the write would overwrite: it is slow, stopped, or waits for this thread. `neocortex inspect {key}` shows who is attached"
+        ),
         _ => format!(
             "it is held through another handle, of this process or of another one. `neocortex inspect {key}` shows by whom"
         ),

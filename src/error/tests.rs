@@ -61,6 +61,10 @@ pub(super) fn refusals() -> Vec<CortexError> {
             key,
             operation: WAITING_FOR_CREATOR,
         },
+        CortexError::Timeout {
+            key,
+            operation: WAITING_FOR_ROOM,
+        },
         CortexError::Poisoned { key },
         CortexError::InvalidValue {
             key,

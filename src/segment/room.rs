@@ -13,15 +13,12 @@ use super::handle::Segment;
 use super::observer::SegmentObserver;
 use crate::attachment::following::Registration;
 use crate::attachment::patience::{Limit, Wait, Waiting, SLICE};
-use crate::error::{Cause, CortexResult, Told};
+use crate::error::{Cause, CortexResult, Told, WAITING_FOR_ROOM};
 use crate::locks::CortexSync;
 use crate::protocol::commit::Begun;
 use crate::protocol::participants::Id;
 use crate::protocol::room;
 use crate::sys::futex;
-
-/// The operation in errors of a write that waits for followers.
-const WAITING_FOR_ROOM: &str = "waiting for followers to read";
 
 /// The error of a registration where no writer would wait.
 const NOT_LOSSLESS: Cause = Cause::Unsupported(

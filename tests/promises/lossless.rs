@@ -27,6 +27,12 @@ fn create<L: CortexSync>(kernel: &Kernel, slots: u32) -> Cortex<u64, L> {
 fn is_full(result: CortexResult<()>) {
     let error = result.unwrap_err();
     assert!(matches!(error, CortexError::Timeout { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("a registered follower has not read"),
+        "{error}"
+    );
 }
 
 /// Writes in each way that there is, and waits in each of them.

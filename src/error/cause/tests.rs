@@ -1,7 +1,7 @@
 //! From a cause to an error: the variant, the key, what was left.
 
 use super::super::tests::{failed, refusals};
-use super::super::{KEPT, WAITING_FOR_CHANGE, WAITING_FOR_CREATOR};
+use super::super::{KEPT, WAITING_FOR_CHANGE, WAITING_FOR_CREATOR, WAITING_FOR_ROOM};
 use super::*;
 
 /// The cause of each of [`refusals`], but for those that are made with their key.
@@ -31,6 +31,7 @@ fn causes() -> Vec<Cause> {
         Cause::Timeout("write"),
         Cause::Timeout(WAITING_FOR_CHANGE),
         Cause::Timeout(WAITING_FOR_CREATOR),
+        Cause::Timeout(WAITING_FOR_ROOM),
         Cause::Poisoned,
         Cause::InvalidValue("bool"),
         Cause::Busy(KEPT),
