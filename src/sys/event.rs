@@ -82,7 +82,7 @@ impl Event {
             };
             // An eventfd is empty after one read, a pipe after one that does not fill the buffer.
             let is_full = usize::try_from(result).is_ok_and(|read| read == taken.len());
-            if !is_full && !(result == -1 && is_interrupted()) {
+            if !(is_full || result == -1 && is_interrupted()) {
                 break;
             }
         }
