@@ -572,6 +572,7 @@ void commits_are_followed()
     CHECK(late && late->value == 130 && late->version == 13 && late->missed == 7);
 
     // A loop waits for each, and ends when the cortex is removed.
+    auto after_twelve = theirs.follow(theirs.kept_since());
     std::thread writer([&] {
         for (std::uint64_t number = 21; number <= 25; ++number) {
             mine.write(number * 10);
@@ -581,7 +582,7 @@ void commits_are_followed()
         neocortex::remove(mine.key());
     });
     std::uint64_t got = 0, missed = 0;
-    for (const auto &commit : theirs.follow(theirs.kept_since())) {
+    for (const auto &commit : after_twelve) {
         CHECK(commit.value == commit.version * 10);
         ++got;
         missed += commit.missed;
