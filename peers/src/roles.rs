@@ -37,6 +37,7 @@ pub fn play(arguments: &[String]) {
             crate::work::contended::assist(of(0), number(of(1)), number(of(2)), of(3) == "w")
         }
         "publish" => publish(number(of(0)), number(of(1))),
+        "pong-ring" => pong_ring(number(of(0)), number(of(1)), number(of(2))),
         "pong-follow" => pong_follow(number(of(0)), number(of(1))),
         "burst" => crate::work::lost::play(number(of(0))),
         "hold" => hold(number(of(0))),
@@ -84,6 +85,24 @@ fn pong_follow(there: i32, back: i32) {
             // SAFETY: only looks at the clock.
             unsafe { c::peers_think(crate::work::THOUGHT) };
             back.write(found.value).expect("write");
+        }
+        "done".to_owned()
+    });
+}
+
+/// Answers as [`pong`], and then writes the number of its value into a ring of indices.
+fn pong_ring(there: i32, back: i32, ring: i32) {
+    let there = Cortex::<f64>::attach(there).expect("attach");
+    let back = Cortex::<f64>::attach(back).expect("attach");
+    let ring = Cortex::<u32>::attach(ring).expect("attach");
+    let mut since = there.version();
+    serve(|n| {
+        for _ in 0..number::<u64>(n) {
+            since = there.wait_changed(since, None).expect("wait");
+            // SAFETY: only looks at the clock.
+            unsafe { c::peers_think(crate::work::THOUGHT) };
+            back.write(there.read().expect("read")).expect("write");
+            ring.write(999).expect("write");
         }
         "done".to_owned()
     });

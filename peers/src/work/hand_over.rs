@@ -280,7 +280,7 @@ fn seen(settings: &Settings) -> Row {
 }
 
 /// [our input, our output, their input, their output], inherited by the helper.
-type Ends = [i32; 4];
+pub(super) type Ends = [i32; 4];
 
 fn pipes() -> Ends {
     let pipe = || {
@@ -294,9 +294,17 @@ fn pipes() -> Ends {
 }
 
 fn sockets() -> Ends {
+    socket_pair(libc::SOCK_STREAM)
+}
+
+pub(super) fn datagrams() -> Ends {
+    socket_pair(libc::SOCK_DGRAM)
+}
+
+fn socket_pair(kind: i32) -> Ends {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
-    let made = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, ends.as_mut_ptr()) };
+    let made = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) };
     assert_eq!(made, 0);
     [ends[0], ends[0], ends[1], ends[1]]
 }

@@ -8,6 +8,7 @@ mod killed;
 mod life;
 mod log;
 pub mod lost;
+mod many;
 mod memory;
 pub mod number;
 
@@ -20,6 +21,7 @@ pub fn all(settings: &Settings) -> Vec<Row> {
     [
         number::rows,
         hand_over::rows,
+        many::rows,
         bulk::rows,
         memory::rows,
         contended::rows,
