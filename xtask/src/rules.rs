@@ -23,7 +23,7 @@ pub const MODELS: &[(&str, &[&str])] = &[
     ("protocol/follow.rs", &["follow"]),
     ("protocol/models/commit.rs", &["commit"]),
     ("protocol/models/interrupts.rs", &["interrupts"]),
-    ("protocol/signal.rs", &["signal", "telling"]),
+    ("protocol/signal.rs", &["signal", "telling", "rest"]),
     ("protocol/telling.rs", &["telling"]),
     ("protocol/models/telling.rs", &["telling"]),
     ("protocol/room.rs", &["room"]),
@@ -39,7 +39,7 @@ pub const MODELS: &[(&str, &[&str])] = &[
     ("protocol/interrupts.rs", &["interrupts"]),
     (
         "protocol/owner_word.rs",
-        &["owner", "signal", "rwlock", "membership"],
+        &["owner", "signal", "rwlock", "membership", "rest"],
     ),
     ("protocol/readers.rs", &["rwlock"]),
 ];
@@ -165,6 +165,24 @@ pub const RULES: &[Rule] = &[
         file: "protocol/owner_word.rs",
         from: "mine |= WAITERS;",
         to: "mine |= if WEAK { 0 } else { WAITERS };",
+    },
+    Rule {
+        what: "a taker of a word at rest that rouses nobody",
+        file: "protocol/owner_word.rs",
+        from: "if seen == RESTING { world.rouse();",
+        to: "if !WEAK && seen == RESTING { world.rouse();",
+    },
+    Rule {
+        what: "a dead holder's word set free instead of at rest",
+        file: "protocol/owner_word.rs",
+        from: "compare_exchange(seen, RESTING, Ordering::Release, Ordering::Relaxed)",
+        to: "compare_exchange(seen, if WEAK { 0 } else { RESTING }, Ordering::Release, Ordering::Relaxed)",
+    },
+    Rule {
+        what: "a process that takes a held word for one at rest",
+        file: "protocol/owner_word.rs",
+        from: "seen => seen == RESTING,",
+        to: "seen => WEAK || seen == RESTING,",
     },
     Rule {
         what: "a new tenant keeps the generation",

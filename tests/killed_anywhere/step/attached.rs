@@ -60,7 +60,8 @@ impl<L: CortexSync + 'static> Survivors<L> {
         let bytes = self.raw.bytes();
         let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four"));
         let mut lines = (word(68) as usize..).step_by(64).take(word(72) as usize);
-        word(704) != 0 || lines.any(|line| word(line) & 0x3FFF != 0)
+        // 1 is free and at rest.
+        word(704) > 1 || lines.any(|line| word(line) & 0x3FFF != 0)
     }
 
     /// While the other is stopped: an observer sees one of its values, whole.
