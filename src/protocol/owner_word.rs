@@ -152,9 +152,11 @@ pub(crate) fn take_slow(
 /// Acquire, twice: that look finds what the last holder committed, also where another process put the word to rest.
 pub(crate) fn rest(word: &AtomicU32) -> bool {
     match word.load(Ordering::Acquire) {
-        0 => word
-            .compare_exchange(0, RESTING, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok(),
+        // Another process may be faster, and what it stored is as good.
+        0 => match word.compare_exchange(0, RESTING, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(seen) => seen == RESTING,
+        },
         seen => seen == RESTING,
     }
 }

@@ -13,7 +13,7 @@ fn signal_word<L: CortexSync>(segment: &Segment<L>) -> u32 {
 }
 
 /// Calls this while another thread waits for a commit and has come to rest; it is to end the wait with version 1.
-fn beside_a_long_sleeper<L: CortexSync<Settings = ()>>(then: impl FnOnce(&Segment<L>)) {
+fn beside_a_long_sleeper<L: CortexSync>(then: impl FnOnce(&Segment<L>)) {
     let segment = Segment::<L>::create_random(8).unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| segment.wait_changed(0, None).unwrap());
@@ -25,7 +25,7 @@ fn beside_a_long_sleeper<L: CortexSync<Settings = ()>>(then: impl FnOnce(&Segmen
     });
 }
 
-fn a_writer_rouses_before_it_writes<L: CortexSync<Settings = ()>>() {
+fn a_writer_rouses_before_it_writes<L: CortexSync>() {
     beside_a_long_sleeper::<L>(|segment| {
         let before = signal_word(segment);
         let guard = segment.write_guard().unwrap();
