@@ -130,6 +130,9 @@ pub use key::{key_of, Key};
 pub use locks::*;
 #[cfg(not(loom))]
 pub use permission::Permission;
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use plain::derived;
 #[cfg(not(loom))]
 pub use plain::{AnyBytes, Readable, Shared};
 pub use protocol::name::schema_of;

@@ -77,3 +77,76 @@ pub unsafe trait AnyBytes {}
 // SAFETY: it is what bytemuck's trait says.
 #[diagnostic::do_not_recommend]
 unsafe impl<T: AnyBitPattern> AnyBytes for T {}
+
+/// What the code that `derive(Shared)` writes calls.
+#[doc(hidden)]
+pub mod derived {
+    /// A type that derives `Shared`: so that what is said of one that is not `Copy` is not said of a reference to it.
+    pub trait Derived {}
+
+    /// What a shared type must be besides its bytes.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be shared between processes, because it is not `Copy`: `#[derive(Clone, Copy, neocortex::Shared)]`",
+        label = "processes copy it as bytes, so it must be `Copy`"
+    )]
+    pub trait Copied {}
+
+    #[diagnostic::do_not_recommend]
+    impl<T: Copy + Derived> Copied for T {}
+
+    /// A message that is made while the compiler runs, cut where it is too long.
+    pub struct Message {
+        bytes: [u8; 512],
+        len: usize,
+    }
+
+    impl Message {
+        const fn and(mut self, text: &str) -> Self {
+            let text = text.as_bytes();
+            let mut index = 0;
+            while index < text.len() && self.len < self.bytes.len() {
+                self.bytes[self.len] = text[index];
+                self.len += 1;
+                index += 1;
+            }
+            self
+        }
+
+        const fn and_number(self, number: usize) -> Self {
+            const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+            let before = if number >= 10 {
+                self.and_number(number / 10)
+            } else {
+                self
+            };
+            before.and(DIGITS[number % 10])
+        }
+
+        pub const fn text(&self) -> &str {
+            let (used, _) = self.bytes.split_at(self.len);
+            match core::str::from_utf8(used) {
+                Ok(text) => text,
+                // Cut within a letter of a long name.
+                Err(_) => "there is padding, whose bytes would be shared without ever having been written: name the gap as a field (`padding: [u8; N]`)",
+            }
+        }
+    }
+
+    /// Returns what to do about `bytes` of padding after a field.
+    pub const fn padding(structure: &str, field: &str, bytes: usize) -> Message {
+        Message {
+            bytes: [0; 512],
+            len: 0,
+        }
+        .and("`")
+        .and(structure)
+        .and("` has ")
+        .and_number(bytes)
+        .and(if bytes == 1 { " byte" } else { " bytes" })
+        .and(" of padding after its field `")
+        .and(field)
+        .and("`, which would be shared without ever having been written: put a field there (`padding: [u8; ")
+        .and_number(bytes)
+        .and("]`), or the larger fields first")
+    }
+}

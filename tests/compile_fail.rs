@@ -93,8 +93,8 @@ const CASES: &[Case] = &[
         program: "#[derive(Clone, Copy, neocortex::Shared)] #[repr(C)] struct Named { name: $ } fn main() {}",
         good: "[u8; 16]",
         bad: "&'static str",
-        code: "E0277",
-        says: &["`&'static str` cannot be shared between processes"],
+        code: "null",
+        says: &["the field `name` cannot be shared between processes"],
     },
     // The derive says what a guard may show.
     Case {
@@ -302,6 +302,115 @@ const CASES: &[Case] = &[
     Case { name: "own_payload", program: "$ fn main() {}", good: "", bad: "struct Mine; unsafe impl neocortex::segment::payload::Payload for Mine {}", code: "E0603", says: &[] },
 ];
 
+/// A program that shares a structure with a `$` in it, and uses it.
+const FIELD: &str = "
+    use neocortex::{Cortex, CortexBuilder, CortexResult, Shared};
+    #[derive(Clone, Copy)]
+    struct Own(u64);
+    #[derive(Clone, Copy, Shared)]
+    #[repr(C)]
+    struct Named { number: u64, field: $ }
+    fn create(value: Named) -> CortexResult<Named> {
+        let cortex = CortexBuilder::new(value).key(5).create_or_attach()?;
+        cortex.update(|_| {})?;
+        Cortex::<Named>::attach(5)?.read()
+    }
+    fn main() { let _ = (create, Own(1)); }
+";
+
+/// A program that derives `$`.
+const DERIVED: &str = "
+    use neocortex::{CortexBuilder, CortexResult, Shared};
+    $
+    fn create(value: fn() -> Named) -> CortexResult<()> {
+        CortexBuilder::new(value()).key(5).create()?.write(value())
+    }
+    fn main() { let _ = create; }
+";
+
+/// What the first error of a derive says, of programs that fail for nothing else; and how long all errors are together.
+struct Derive {
+    name: &'static str,
+    program: &'static str,
+    bad: &'static str,
+    /// What each of the first errors says.
+    first: &'static [&'static str],
+    /// How many lines the compiler may say in all: what one sees without scrolling back.
+    lines: usize,
+}
+
+const DERIVES: &[Derive] = &[
+    Derive { name: "field_string", program: FIELD, bad: "String", first: &["the field `field` cannot be shared between processes: a `String` holds a pointer"], lines: 24 },
+    Derive { name: "field_vec", program: FIELD, bad: "std::vec::Vec<u8>", first: &["the field `field` cannot be shared between processes: a `Vec` holds a pointer"], lines: 24 },
+    Derive { name: "field_box", program: FIELD, bad: "[Box<u8>; 4]", first: &["the field `field` cannot be shared between processes: a `Box` holds a pointer"], lines: 24 },
+    Derive { name: "field_option", program: FIELD, bad: "Option<u64>", first: &["the field `field` cannot be shared between processes: the compiler decides how an `Option` lies in memory. Take a `bool`"], lines: 12 },
+    Derive { name: "field_tuple", program: FIELD, bad: "(u32, u32)", first: &["the field `field` cannot be shared between processes: nothing says how a tuple lies in memory"], lines: 12 },
+    Derive { name: "field_tuples", program: FIELD, bad: "[(u32, u32); 3]", first: &["the field `field` cannot be shared between processes: nothing says how a tuple lies in memory"], lines: 12 },
+    Derive { name: "field_reference", program: FIELD, bad: "&'static str", first: &["the field `field` cannot be shared between processes: a reference or a pointer means nothing"], lines: 12 },
+    Derive { name: "field_function", program: FIELD, bad: "fn()", first: &["the field `field` cannot be shared between processes: a function has another address"], lines: 12 },
+    // Of one's own types the traits decide, and the uses of the structure are errors too.
+    Derive { name: "field_own", program: FIELD, bad: "Own", first: &["`Own` cannot be shared between processes"], lines: 130 },
+    Derive { name: "field_option_own", program: FIELD, bad: "Option<Own>", first: &["`Option<Own>` cannot be shared between processes"], lines: 130 },
+    Derive {
+        name: "field_two",
+        program: DERIVED,
+        bad: "#[derive(Clone, Copy, Shared)] #[repr(C)] struct Named { first: Option<bool>, second: (u8, u8) }",
+        first: &["the field `first` cannot be shared", "the field `second` cannot be shared"],
+        lines: 18,
+    },
+    Derive {
+        name: "not_copy",
+        program: DERIVED,
+        bad: "#[derive(Shared)] #[repr(C)] struct Named { first: u64 }",
+        first: &["`Named` cannot be shared between processes, because it is not `Copy`: `#[derive(Clone, Copy, neocortex::Shared)]`"],
+        lines: 90,
+    },
+    Derive {
+        name: "not_copy_enum",
+        program: DERIVED,
+        bad: "#[derive(Shared)] #[repr(u8)] enum Named { One, Two }",
+        first: &["`Named` cannot be shared between processes, because it is not `Copy`: `#[derive(Clone, Copy, neocortex::Shared)]`"],
+        lines: 90,
+    },
+    Derive {
+        name: "padding",
+        program: DERIVED,
+        bad: "#[derive(Clone, Copy, Shared)] #[repr(C)] struct Named { small: u8, large: u64, last: u32 }",
+        first: &[
+            "`Named` has 7 bytes of padding after its field `small`, which would be shared without ever having been written: put a field there (`padding: [u8; 7]`)",
+            "`Named` has 4 bytes of padding after its field `last`",
+        ],
+        lines: 16,
+    },
+    Derive {
+        name: "padding_unnamed",
+        program: DERIVED,
+        bad: "#[derive(Clone, Copy, Shared)] #[repr(C, align(16))] struct Named(u64, [u16; 3], u8);",
+        first: &["`Named` has 1 byte of padding after its field `2`"],
+        lines: 10,
+    },
+];
+
+/// Derived structures that look like those that are refused, and are plain data.
+const DERIVED_GOOD: &str = "
+    #[derive(Clone, Copy, Shared)]
+    #[repr(C)]
+    pub struct Named { number: [Option<std::num::NonZeroU32>; 2], unit: (), gap: [[Kind; 4]; 2] }
+    #[derive(Clone, Copy, Shared)]
+    #[repr(u8)]
+    enum Kind { One = 1 }
+    mod own {
+        #[derive(Clone, Copy, neocortex::Shared)]
+        #[repr(transparent)]
+        pub struct Vec(u64);
+        #[derive(Clone, Copy, neocortex::Shared)]
+        #[repr(C)]
+        pub struct Shown { list: Vec, paths: [self::Vec; 2] }
+    }
+    #[allow(dead_code)] fn shown(shown: own::Shown) -> own::Shown { shown }
+    #[allow(dead_code)] const ONE: Kind = Kind::One;
+";
+
 /// Does `$` with a segment's lock.
 const LOCK: &str = "
     #![allow(unused)]
@@ -371,6 +480,12 @@ fn forbidden_programs_do_not_compile_and_their_twins_do() {
             write(&path, &case.program.replace('$', text));
         }
     }
+    for derive in DERIVES {
+        let path = programs.join(format!("{}_bad.rs", derive.name));
+        write(&path, &derive.program.replace('$', derive.bad));
+    }
+    let good = DERIVED.replace('$', DERIVED_GOOD);
+    write(&programs.join("derived_good.rs"), &good);
     let output = Command::new(env!("CARGO"))
         .args([
             "check",
@@ -435,4 +550,37 @@ fn forbidden_programs_do_not_compile_and_their_twins_do() {
             );
         }
     }
+    let (is_built, errors) = of("derived_good");
+    assert!(is_built && errors.is_empty(), "{errors:?}\n{log}");
+    for derive in DERIVES {
+        let (is_built, errors) = of(&format!("{}_bad", derive.name));
+        let errors: Vec<_> = errors.iter().map(|error| rendered(error)).collect();
+        assert!(!is_built && !errors.is_empty(), "{}: {log}", derive.name);
+        for (index, words) in derive.first.iter().enumerate() {
+            let error = errors.get(index).map_or("", String::as_str);
+            assert!(error.contains(words), "{}: {error}", derive.name);
+        }
+        let all = errors.concat();
+        let lines = all.lines().count();
+        assert!(lines <= derive.lines, "{}, {lines}: {all}", derive.name);
+    }
+}
+
+/// Returns what the compiler prints of one of its messages.
+fn rendered(message: &str) -> String {
+    let (_, text) = message.split_once("\"rendered\":\"").expect("a message");
+    let mut said = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            '\\' => match letters.next() {
+                Some('n') => said.push('\n'),
+                Some(other) => said.push(other),
+                None => break,
+            },
+            letter => said.push(letter),
+        }
+    }
+    said
 }

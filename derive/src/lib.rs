@@ -4,10 +4,12 @@
 //! derives do the same, but for one thing: they accept no array of structures or enums whose bytes are checked. This one
 //! looks into arrays. It also implements `neocortex::AnyBytes` and bytemuck's `Zeroable` where all fields have them.
 
+mod refuse;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
+use syn::{Data, DeriveInput, Error, Fields, Ident, Member, Result, Type};
 
 /// Makes a structure or an enumeration fit to be shared.
 ///
@@ -111,6 +113,10 @@ fn structure(input: &DeriveInput, fields: &Fields) -> Result<TokenStream> {
         return Err(Error::new(input.ident.span(), detail));
     }
     let (name, visibility) = (&input.ident, &input.vis);
+    if let Some(refusals) = refuse::fields(fields) {
+        let (refusals, stubs) = (refusals.into_compile_error(), refuse::stubs(name));
+        return Ok(quote!(#refusals #stubs));
+    }
     let unchecked = format_ident!("{}Bits", name);
     let names: Vec<Ident> = (0..fields.len())
         .map(|index| format_ident!("field_{index}"))
@@ -122,60 +128,109 @@ fn structure(input: &DeriveInput, fields: &Fields) -> Result<TokenStream> {
         .zip(&types)
         .map(|(name, field)| check(field, quote!(&bits.#name)));
     let elements: Vec<&Type> = types.iter().map(|field| element(field)).collect();
-    let bounds = types.iter().map(|field| {
-        let element = element(field);
-        quote_spanned!(element.span()=> is_plain::<#element>();)
-    });
+    let bounds = elements
+        .iter()
+        .map(|element| quote_spanned!(element.span()=> const _: () = is_plain::<#element>();));
+    let gaps = gaps(name, fields);
+    let is_copy = is_copy(name);
     // The bytes are laid out as the structure's are: same order, and each part of the same size and alignment.
     let layout = words
         .iter()
         .map(|word| Ident::new(word, Span::call_site()))
         .filter(|word| word == "C" || word == "transparent");
-    let padding = format!(
-        "{name} has padding, whose bytes would be shared without ever having been written: name the gaps as fields (padding: [u8; N])"
-    );
+    // A bound that does not hold is an error where it is about types that are known, and is not behind a `for`. So it is
+    // the lines with `is_plain` alone that say what is wrong, once, and not each use of a field's type.
+    let plain = quote!(#(for<'a> #elements: ::neocortex::bytemuck::CheckedBitPattern,)*);
     Ok(quote! {
+        #[allow(private_bounds)]
         const _: () = {
+            const fn is_plain<T: ::neocortex::Shared>() {}
+            #(#bounds)*
+            #is_copy
+            #gaps
             #[doc(hidden)]
-            #[derive(Clone, Copy)]
             #[repr(#(#layout),*)]
-            #visibility struct #unchecked {
+            #visibility struct #unchecked where #plain {
                 #(#names: #bits),*
             }
-            const fn is_plain<T: ::neocortex::Shared>() {}
-            const _: () = {
-                #(#bounds)*
-                assert!(
-                    ::core::mem::size_of::<#name>() == 0 #(+ ::core::mem::size_of::<#types>())*,
-                    #padding
-                );
-                assert!(
-                    ::core::mem::size_of::<#name>() == ::core::mem::size_of::<#unchecked>()
-                        && ::core::mem::align_of::<#name>() >= ::core::mem::align_of::<#unchecked>()
-                );
-            };
+            impl ::core::clone::Clone for #unchecked where #plain {
+                #[inline]
+                fn clone(&self) -> Self {
+                    *self
+                }
+            }
+            impl ::core::marker::Copy for #unchecked where #plain {}
             // SAFETY: every field is of a type whose bits may be anything, or an array of such.
-            unsafe impl ::neocortex::bytemuck::Zeroable for #unchecked {}
+            unsafe impl ::neocortex::bytemuck::Zeroable for #unchecked where #plain {}
             // SAFETY: as above.
-            unsafe impl ::neocortex::bytemuck::AnyBitPattern for #unchecked {}
+            unsafe impl ::neocortex::bytemuck::AnyBitPattern for #unchecked where #plain {}
             // SAFETY: repr(C) or repr(transparent), without padding (asserted above), each field without padding.
-            unsafe impl ::neocortex::bytemuck::NoUninit for #name {}
+            unsafe impl ::neocortex::bytemuck::NoUninit for #name where #plain for<'a> #name: ::core::marker::Copy {}
             // SAFETY: the bits have the structure's layout, field by field, and are checked field by field.
-            unsafe impl ::neocortex::bytemuck::CheckedBitPattern for #name {
+            unsafe impl ::neocortex::bytemuck::CheckedBitPattern for #name where #plain for<'a> #name: ::core::marker::Copy {
                 type Bits = #unchecked;
                 #[inline]
                 fn is_valid_bit_pattern(bits: &#unchecked) -> bool {
+                    const {
+                        assert!(
+                            ::core::mem::size_of::<#name>() == ::core::mem::size_of::<#unchecked>()
+                                && ::core::mem::align_of::<#name>() >= ::core::mem::align_of::<#unchecked>()
+                        );
+                    }
                     true #(&& #checks)*
                 }
             }
-            // The bounds are about types that are known here, and would be errors where they do not hold: behind a
-            // `for` they are asked when the implementation is used.
             // SAFETY: any bytes are a value of every field, and there is no padding.
             unsafe impl ::neocortex::AnyBytes for #name where #(for<'a> #elements: ::neocortex::AnyBytes),* {}
             // SAFETY: zeros are a value of every field.
             unsafe impl ::neocortex::bytemuck::Zeroable for #name where #(for<'a> #elements: ::neocortex::bytemuck::Zeroable),* {}
         };
     })
+}
+
+/// The line that says so where a type is not `Copy`.
+fn is_copy(name: &Ident) -> TokenStream {
+    quote_spanned! {name.span()=>
+        const _: () = {
+            impl ::neocortex::derived::Derived for #name {}
+            const fn is_copy<T: ::neocortex::derived::Copied>() {}
+            is_copy::<#name>()
+        };
+    }
+}
+
+/// The lines that say where padding is: after each field, up to the next one or to the end.
+fn gaps(name: &Ident, fields: &Fields) -> TokenStream {
+    let of = |index: usize, field: &syn::Field| match &field.ident {
+        Some(name) => Member::Named(name.clone()),
+        None => Member::Unnamed(index.into()),
+    };
+    let members: Vec<(Member, &Type)> = fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| (of(index, field), &field.ty))
+        .collect();
+    let checks = members.iter().enumerate().map(|(index, (member, field))| {
+        let next = match members.get(index + 1) {
+            Some((next, _)) => quote!(::core::mem::offset_of!(#name, #next)),
+            None => quote!(::core::mem::size_of::<#name>()),
+        };
+        let called = match member {
+            Member::Named(name) => name.to_string(),
+            Member::Unnamed(index) => index.index.to_string(),
+        };
+        let structure = name.to_string();
+        quote_spanned! {field.span()=>
+            const _: () = {
+                let end = ::core::mem::offset_of!(#name, #member) + ::core::mem::size_of::<#field>();
+                let gap = #next - end;
+                if gap != 0 {
+                    ::core::panic!("{}", ::neocortex::derived::padding(#structure, #called, gap).text());
+                }
+            };
+        }
+    });
+    quote!(#(#checks)*)
 }
 
 fn enumeration(input: &DeriveInput, data: &syn::DataEnum) -> Result<TokenStream> {
@@ -197,11 +252,14 @@ fn enumeration(input: &DeriveInput, data: &syn::DataEnum) -> Result<TokenStream>
     }
     let (name, integer) = (&input.ident, Ident::new(integer, Span::call_site()));
     let variants: Vec<&Ident> = data.variants.iter().map(|variant| &variant.ident).collect();
+    let is_copy = is_copy(name);
     Ok(quote! {
+        #is_copy
+        // The bound is behind a `for` so that the line above alone says what is wrong.
         // SAFETY: an integer without padding.
-        unsafe impl ::neocortex::bytemuck::NoUninit for #name {}
+        unsafe impl ::neocortex::bytemuck::NoUninit for #name where for<'a> #name: ::core::marker::Copy {}
         // SAFETY: the enumeration is represented by this integer, and only the numbers of its variants pass.
-        unsafe impl ::neocortex::bytemuck::CheckedBitPattern for #name {
+        unsafe impl ::neocortex::bytemuck::CheckedBitPattern for #name where for<'a> #name: ::core::marker::Copy {
             type Bits = #integer;
             #[inline]
             fn is_valid_bit_pattern(bits: &#integer) -> bool {

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod cause;
+mod debug;
 mod io_error;
 pub(crate) mod names;
 pub(crate) mod remedy;
@@ -27,7 +28,10 @@ pub type CortexResult<T> = std::result::Result<T, CortexError>;
 
 /// Why an operation failed. The value and every other process are as they were before it, unless
 /// the variant says otherwise.
-#[derive(Debug, thiserror::Error)]
+///
+/// `{}` is the message: what was tried, on what, why it failed, and what to do. `{:?}` is the variant's name and the message,
+/// so that a `main` that returns a [`CortexResult`] ends with all of it; `{:#?}` shows the parts.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CortexError {
     /// A system call failed, and nothing was left behind.

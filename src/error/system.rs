@@ -30,13 +30,11 @@ impl fmt::Display for Leftover {
 }
 
 /// A system call that failed: what was being tried, on which key, and what the system answered.
-#[derive(Debug)]
 pub struct SystemError {
     // Boxed, so that a `CortexResult` stays small on the paths that never fail.
     pub(super) inner: Box<SystemFailure>,
 }
 
-#[derive(Debug)]
 pub(super) struct SystemFailure {
     pub(super) attempt: String,
     key: i32,

@@ -303,7 +303,7 @@ fn the_guide_tells_of_everything_that_a_message_advises() {
     };
     for error in refusals() {
         let variant = format!("{error:?}");
-        let variant = variant.split([' ', '(']).next().unwrap_or_default();
+        let (variant, _) = variant.split_once(':').unwrap_or_default();
         let is_its_row = |line: &&str| {
             let first = line.split('|').nth(1).unwrap_or_default();
             line.starts_with("| `") && names(first).iter().any(|name| name.starts_with(variant))
