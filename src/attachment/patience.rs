@@ -6,6 +6,7 @@ use crate::protocol::interrupts::Interrupts;
 use crate::sys::{futex, SleepEnd};
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long to wait for a lock.
@@ -119,7 +120,8 @@ impl NeedlessWakes {
 
 const FOREVER: u64 = u64::MAX;
 
-/// How long a call may wait.
+/// How long a call may wait. It is handed down through every call, so it is no larger than two registers: in memory it
+/// would be loaded in wider pieces than it was stored in, for which the processor waits at each floor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
     /// As long as the handle's time-out says.
@@ -128,8 +130,16 @@ pub(crate) enum Limit {
     Never,
     /// So many nanoseconds, whatever the handle's time-out says; [`FOREVER`] is for ever.
     For(u64),
-    /// As long as this wait, which has begun.
-    Begun(Wait),
+    /// As long as a wait that has begun: until so many nanoseconds after [`epoch`].
+    Until(u64),
+}
+
+const _: () = assert!(size_of::<Limit>() <= 16);
+
+/// Returns the moment from which [`Limit::Until`] counts.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
 }
 
 impl Limit {
@@ -144,7 +154,22 @@ impl Limit {
             Self::Handle => of_handle,
             Self::Never => Some(Duration::ZERO),
             Self::For(nanoseconds) => duration(nanoseconds),
-            Self::Begun(wait) => wait.left(),
+            Self::Until(end) => {
+                let end = epoch() + Duration::from_nanos(end);
+                Some(end.saturating_duration_since(Instant::now()))
+            }
+        }
+    }
+
+    /// Returns the same limit for several waits one after the other, the first of which begins now.
+    pub(crate) fn begun(self, of_handle: Option<Duration>) -> Self {
+        let epoch = epoch();
+        match Wait::lasting(self.timeout(of_handle)) {
+            Wait::Forever => Self::For(FOREVER),
+            Wait::Never => Self::Never,
+            Wait::Until(end) => {
+                Self::Until(nanoseconds(Some(end.saturating_duration_since(epoch))))
+            }
         }
     }
 }

@@ -92,11 +92,34 @@ unsafe fn read(
         }
     }
     // SAFETY: the caller's promise.
+    unsafe { read_bytes(segment, offset, buffer, length, limit) }
+}
+
+/// # Safety
+/// As for neocortex_read.
+#[inline(never)]
+unsafe fn read_bytes(
+    segment: *mut neocortex_segment,
+    offset: usize,
+    buffer: *mut c_void,
+    length: usize,
+    limit: Limit,
+) -> neocortex_status {
+    // SAFETY: the caller's promise.
+    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::try_full);
+    if let (Some(full), false) = (full, buffer.is_null()) {
+        // SAFETY: not NULL, and the caller's promise.
+        if unsafe { full.load_at_once(offset, buffer.cast(), length) } {
+            return NEOCORTEX_OK;
+        }
+    }
+    // SAFETY: the caller's promise.
     unsafe { read_any(segment, offset, buffer, length, limit) }
 }
 
 /// # Safety
 /// As for neocortex_read.
+#[cold]
 #[inline(never)]
 unsafe fn read_any(
     segment: *mut neocortex_segment,
@@ -245,11 +268,41 @@ unsafe fn write(
         }
     }
     // SAFETY: the caller's promise.
+    unsafe { write_bytes(segment, offset, data, length, limit) }
+}
+
+/// # Safety
+/// As for neocortex_write.
+#[inline(never)]
+unsafe fn write_bytes(
+    segment: *mut neocortex_segment,
+    offset: usize,
+    data: *const c_void,
+    length: usize,
+    limit: Limit,
+) -> neocortex_status {
+    // SAFETY: the caller's promise.
+    let full = unsafe { segment.as_ref() }.and_then(neocortex_segment::try_full);
+    if let (Some(full), false) = (full, data.is_null()) {
+        let is_written = match full.lock() {
+            // SAFETY: not NULL, and the caller's promise.
+            AnyLock::SeqLock(lock) => unsafe {
+                full.store_at_once(lock, offset, data.cast(), length)
+            },
+            // SAFETY: as above.
+            lock => unsafe { full.store_at_once(lock, offset, data.cast(), length) },
+        };
+        if is_written {
+            return NEOCORTEX_OK;
+        }
+    }
+    // SAFETY: the caller's promise.
     unsafe { write_any(segment, offset, data, length, limit) }
 }
 
 /// # Safety
 /// As for neocortex_write.
+#[cold]
 #[inline(never)]
 unsafe fn write_any(
     segment: *mut neocortex_segment,

@@ -37,14 +37,16 @@ fn last<R>(default: R, get: impl FnOnce(&Failure) -> R) -> R {
 }
 
 /// Keeps a failure for this thread, and returns its status.
-pub(super) fn record(error: &CortexError) -> neocortex_status {
-    let status = status_of(error);
+#[cold]
+#[inline(never)]
+pub(super) fn record(error: CortexError) -> neocortex_status {
+    let status = status_of(&error);
     let os_error = error
         .system()
         .and_then(|error| error.raw_os_error())
         .unwrap_or(0);
     let custom = if let CortexError::Custom(code) = error {
-        *code
+        code
     } else {
         0
     };

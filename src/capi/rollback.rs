@@ -152,13 +152,14 @@ pub(super) fn retrying<R>(
     handle: &neocortex_segment,
     mut call: impl FnMut() -> CortexResult<R>,
 ) -> CortexResult<R> {
-    let result = call();
-    // After any other answer the handle may be closed already: it is a guard that keeps it open.
-    if !matches!(result, Err(CortexError::Busy { .. })) {
-        return result;
-    }
-    match handle.try_full() {
-        Some(segment) if roll_back_given_up(handle, segment) => call(),
-        _ => result,
+    match call() {
+        // Made anew, for a result that is moved costs time (`boundary::enter`).
+        Ok(result) => Ok(result),
+        Err(busy @ CortexError::Busy { .. }) => match handle.try_full() {
+            Some(segment) if roll_back_given_up(handle, segment) => call(),
+            _ => Err(busy),
+        },
+        // The handle may be closed already: it is a guard that keeps it open.
+        Err(error) => Err(error),
     }
 }

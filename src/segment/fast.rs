@@ -40,6 +40,61 @@ impl<L: CortexSync> Segment<L> {
         word.is_some()
     }
 
+    /// [`Segment::read_at`] in a layout of two slots or more, with an optimistic lock, if the first attempt succeeds.
+    /// Returns whether it did; else the buffer's contents are unspecified.
+    ///
+    /// # Safety
+    /// `buffer` is valid for `length` bytes, unless the range is outside the segment.
+    #[inline]
+    pub(crate) unsafe fn load_at_once(
+        &self,
+        offset: usize,
+        buffer: *mut u8,
+        length: usize,
+    ) -> bool {
+        let slots = self.slots;
+        let is_known = slots.count > 1 && self.lock.is_optimistic(Seal::HERE);
+        if !is_known || !slots.is_within(offset, length) {
+            return false;
+        }
+        // SAFETY: within a slot, and the caller vouches for the buffer; the copy is racy by design.
+        let load = |commit| unsafe { copy::load(slots.of(commit).add(offset), buffer, length) };
+        slots.ledger().snapshot(load).is_some()
+    }
+
+    /// [`Segment::write_at`] with this lock, which is the segment's own, if the lock is free. Returns whether it did.
+    ///
+    /// # Safety
+    /// `data` is valid for `length` bytes, unless the range is outside the segment.
+    #[inline]
+    pub(crate) unsafe fn store_at_once(
+        &self,
+        lock: &impl CortexSync,
+        offset: usize,
+        data: *const u8,
+        length: usize,
+    ) -> bool {
+        let slots = self.slots;
+        if slots.is_special() || !slots.is_within(offset, length) {
+            return false;
+        }
+        let lines = slots.lines();
+        let Some(next) = self.begin_at_once(lines, lock) else {
+            return false;
+        };
+        let is_whole = length == slots.size;
+        let begun = self.begin_commit(lines, next, is_whole);
+        // SAFETY: within a slot, which is ours between begin and commit, and the caller vouches for the data.
+        unsafe { copy::store(data, slots.of(begun.commit).add(offset), length) };
+        let changed = match is_whole {
+            true => LineRange::WHOLE,
+            false => LineRange::covering(offset, length),
+        };
+        // The lock was taken by a fast path, so it is a built-in one, whose release does not fail.
+        let _ = self.end_write(lines, lock, begun.commit, changed);
+        true
+    }
+
     /// Replaces a value that is one word, with this lock, which is the segment's own, if the lock is free. Returns
     /// whether it did.
     ///
@@ -115,6 +170,12 @@ impl<L: CortexSync> Segment<L> {
 }
 
 impl Slots {
+    /// Returns whether the range has bytes, and all of them are in the value.
+    #[inline]
+    fn is_within(&self, offset: usize, length: usize) -> bool {
+        length != 0 && offset <= self.size && length <= self.size - offset
+    }
+
     /// Returns whether the range is an aligned word within a segment of the default layout.
     #[inline]
     fn is_word(&self, offset: usize, length: usize) -> bool {

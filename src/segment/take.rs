@@ -66,16 +66,13 @@ impl<L: CortexSync> Segment<L> {
     #[inline]
     pub(super) fn write_limit(&self, limit: Limit) -> Limit {
         match self.slots.is_lossless() {
-            true => Limit::Begun(self.wait(limit)),
+            true => limit.begun(self.timeout()),
             false => limit,
         }
     }
 
     /// Returns the wait that begins now. Only callers that have to wait read the clock, and only here.
     pub(super) fn wait(&self, limit: Limit) -> Wait {
-        match limit {
-            Limit::Begun(wait) => wait,
-            _ => Wait::lasting(limit.timeout(self.timeout())),
-        }
+        Wait::lasting(limit.timeout(self.timeout()))
     }
 }
