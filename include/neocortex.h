@@ -40,7 +40,7 @@
 #define NEOCORTEX_VERSION_PATCH 0
 
 /* What every neocortex_options begins with: neocortex_options options = NEOCORTEX_OPTIONS_INIT; */
-#define NEOCORTEX_OPTIONS_INIT {sizeof(neocortex_options), 0, 0, 0, 0, 64, NEOCORTEX_FOREVER, NULL, 0, 0xFFFFFFFFu, 0xFFFFFFFFu}
+#define NEOCORTEX_OPTIONS_INIT {sizeof(neocortex_options), 0, 0, 0, 0, 16, NEOCORTEX_FOREVER, NULL, 0, 0xFFFFFFFFu, 0xFFFFFFFFu}
 
 
 /**
@@ -332,7 +332,8 @@ typedef struct neocortex_options {
      */
     uint32_t participants;
     /**
-     * Alignment of the payload, a power of two up to 4096; 0 means 64.
+     * Alignment of the payload, a power of two up to 4096. The least, and the default (0), is 16 for values of up to 32
+     * bytes, and else 64.
      */
     uint32_t align;
     /**

@@ -694,7 +694,8 @@ public:
   options &schema(std::uint64_t number) noexcept { raw_.schema = number; return *this; }
   /// Sets how many participants may be attached at a time. The default is 128.
   options &participants(std::uint32_t limit) noexcept { raw_.participants = limit; return *this; }
-  /// Sets the alignment of the payload in bytes, a power of two. The default is 64.
+  /// Sets the alignment of the payload in bytes, a power of two. The least, and the default, is 16 for values of up to
+  /// 32 bytes, and else 64.
   options &align(std::uint32_t bytes) noexcept { raw_.align = bytes; return *this; }
   /// Sets how many copies of the value there are, 2 to 65,536: so many commits are kept for followers
   /// (`neocortex::follower`). More of them also let readers of large values keep up with a busy writer.
@@ -1701,7 +1702,7 @@ template <class T> struct shared_type {
                 "neocortex: T has a reference or a constant as a member, which cannot be replaced");
   static_assert(alignof(T) <= 4096, "neocortex: a segment aligns its value to 4096 bytes at most");
 
-  static constexpr std::size_t default_align = 64;
+  static constexpr std::size_t default_align = 16;
 
   // The segment's alignment is at least T's, and attaching compares it.
   static options aligned(options with) noexcept {

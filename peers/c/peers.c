@@ -420,18 +420,26 @@ void peers_futex_pong(struct area *area, uint64_t thought, bool has_limit, uint6
 enum carried {
     WORD,  /* the word that announces it and nothing more */
     VALUE, /* a value on a line of its own, in two places by turns, written before the word and read after it */
-    COMMIT /* and, before the value, the word that says that one has begun, beside the first; which place the
-              value is in, the reader learns from the word */
+    COMMIT, /* and, before the value, the word that says that one has begun, beside the first; which place the
+               value is in, the reader learns from the word */
+    COMMIT_IN_LINE /* the same, with both places of the value behind the two words, on their line */
 };
+
+static inline volatile double *spin_value(struct area *area, _Atomic uint32_t *word, uint32_t turn, int side,
+                                          uint32_t carried) {
+    char *places = carried == COMMIT_IN_LINE ? (char *)word + 16 : (char *)area + 2048 + 128 * side;
+
+    return (volatile double *)(places + (carried == COMMIT_IN_LINE ? 16 : 64) * (turn & 1));
+}
 
 static inline void spin_announce(struct area *area, _Atomic uint32_t *word, uint32_t turn, int side,
                                  uint32_t carried) {
-    if (carried == COMMIT) {
+    if (carried >= COMMIT) {
         atomic_store_explicit(word + 1, turn, memory_order_relaxed);
         atomic_thread_fence(memory_order_release);
     }
     if (carried != WORD) {
-        *(volatile double *)((char *)area + 2048 + 64 * (2 * side + (turn & 1))) = (double)turn;
+        *spin_value(area, word, turn, side, carried) = (double)turn;
     }
     atomic_store_explicit(word, turn, memory_order_release);
 }
@@ -439,14 +447,14 @@ static inline void spin_announce(struct area *area, _Atomic uint32_t *word, uint
 static inline void spin_receive(struct area *area, _Atomic uint32_t *word, uint32_t turn, int side,
                                 uint32_t carried) {
     spin_await(word, turn);
-    if (carried == COMMIT) {
+    if (carried >= COMMIT) {
         /* Not known beforehand, as to a program that does not count along. */
         turn = atomic_load_explicit(word, memory_order_acquire);
     }
     if (carried != WORD) {
-        must(*(volatile double *)((char *)area + 2048 + 64 * (2 * side + (turn & 1))) == (double)turn);
+        must(*spin_value(area, word, turn, side, carried) == (double)turn);
     }
-    if (carried == COMMIT) {
+    if (carried >= COMMIT) {
         atomic_thread_fence(memory_order_acquire);
         must(atomic_load_explicit(word + 1, memory_order_relaxed) - turn < 2);
     }

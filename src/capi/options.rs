@@ -104,7 +104,8 @@ pub struct neocortex_options {
     pub schema: u64,
     /// How many handles may be attached at a time, up to 4096; 0 means 128.
     pub participants: u32,
-    /// Alignment of the payload, a power of two up to 4096; 0 means 64.
+    /// Alignment of the payload, a power of two up to 4096. The least, and the default (0), is 16 for values of up to 32
+    /// bytes, and else 64.
     pub align: u32,
     /// How long any wait through the handle may last, as in neocortex_set_timeout: NEOCORTEX_FOREVER, which is what
     /// NEOCORTEX_OPTIONS_INIT sets and NULL options mean; NEOCORTEX_TRY; or nanoseconds. It bounds the waiting for

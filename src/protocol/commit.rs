@@ -38,11 +38,13 @@
 
 use crate::protocol::atomics::{fence, AtomicU64, Ordering};
 
-/// The counters, on a cache line of their own.
+/// The counters, on a cache line of their own, or with both slots, where these fit behind them.
 #[repr(C, align(64))]
 pub(crate) struct CommitLine {
     pub(crate) begun: AtomicU64,
     pub(crate) committed: AtomicU64,
+    /// Named, so that a reference to the line claims nothing of bytes that others store to.
+    _slots: [AtomicU64; 6],
 }
 
 /// What writers know, and no reader touches.
@@ -67,6 +69,7 @@ impl CommitLine {
         Self {
             begun: AtomicU64::new(0),
             committed: AtomicU64::new(0),
+            _slots: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }

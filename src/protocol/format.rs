@@ -6,12 +6,12 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 512 | [`Header`] |
-//! | 512 | 64 | commit line: `begun`, `committed` ([`crate::protocol::commit`]) |
+//! | 512 | 64 | commit line: `begun`, `committed` ([`crate::protocol::commit`]); two slots of up to 16 bytes |
 //! | 576 | 64 | the writers' note of the last commit, and the ranges changed by the last seven |
 //! | 640 | 64 | signal line: change notification, `want`, `room` ([`crate::protocol::signal`]) |
 //! | 704 | the lock's size, rounded up to 64 | lock area |
 //! | … | 64 each | participants ([`crate::protocol::participants`]) |
-//! | … | slot stride each | payload slots, the first aligned to max(64, alignment) |
+//! | … | slot stride each | payload slots that are larger, the first aligned to max(64, alignment) |
 //!
 //! **Invariant.** Nothing is ever read through an offset that was not computed here.
 //!

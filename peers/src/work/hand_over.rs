@@ -247,6 +247,7 @@ fn spinning(settings: &Settings) -> Row {
         ("(atomics)", 0),
         ("(atomics and a value beside)", 1),
         ("(commit protocol)", 2),
+        ("(commit protocol, in a line)", 3),
     ] {
         let words = Place::new(4096);
         let arguments = [words.id.to_string(), carried.to_string()];
@@ -258,7 +259,7 @@ fn spinning(settings: &Settings) -> Row {
     }
     contest
         .target(Target::new(1.3, "(atomics)"))
-        .target(Target::new(1.3, "(commit protocol)"))
+        .target(Target::new(1.1, "(commit protocol, in a line)"))
         .run(settings)
 }
 

@@ -162,8 +162,10 @@ pub(super) fn waits_for(
     }
     let word = sleeper.word()?;
     let offset = mapped.iter().find_map(|range| range.offset_of(word))?;
+    let into_slots = offset.checked_sub(info.slots_offset);
+    let is_in_slots = into_slots.is_some_and(|at| at < info.slots as usize * info.slot_stride);
     Some(match offset {
-        _ if offset >= info.slots_offset => WaitsFor::Value,
+        _ if is_in_slots => WaitsFor::Value,
         _ if offset >= info.participants_offset => WaitsFor::Readers {
             slot: ((offset - info.participants_offset) / format::LINE) as u32,
         },

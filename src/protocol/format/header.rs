@@ -41,7 +41,7 @@ header! {
         payload_align: AtomicU32, chosen { align };
         /// 1 is the in-place layout; else 2 to 65536
         slots: AtomicU32, chosen { slots };
-        /// payload size, for records 8 more, rounded up to the alignment, at least 64
+        /// payload size, for records 8 more, rounded up to the larger of 64 and the alignment; 16 for [small](#small-values) ones
         slot_stride: Field64, follows { |layout| layout.slot_stride as u64 };
         /// where payload slot 0 is
         slots_offset: Field64, follows { |layout| layout.slots_offset as u64 };

@@ -5,6 +5,12 @@ pub(crate) const COMMIT_OFFSET: usize = HEADER_SIZE;
 pub(crate) const RANGES_OFFSET: usize = 576;
 pub(crate) const SIGNAL_OFFSET: usize = 640;
 pub(crate) const LOCK_OFFSET: usize = 704;
+/// Where slots lie that fit into the commit line: behind its two counters.
+pub(crate) const SMALL_OFFSET: usize = COMMIT_OFFSET + 16;
+/// The bytes of such a slot, and the least alignment of any.
+pub(crate) const SMALL_SLOT: usize = 16;
+/// Up to so many bytes a value is aligned to [`SMALL_SLOT`] where nothing else is asked for, and to [`LINE`] above.
+const SMALL_VALUE: usize = 32;
 /// The size of a cache line. Everything that two processes write often is on a line of its own.
 pub(crate) const LINE: usize = 64;
 
@@ -54,6 +60,22 @@ impl Shape {
     /// Returns whether writers wait for the followers that registered.
     pub(crate) fn is_lossless(&self) -> bool {
         self.features & LOSSLESS != 0
+    }
+
+    /// Returns the alignment of a payload of so many bytes for which this one is asked for.
+    pub(crate) fn align(asked: u32, size: usize) -> u32 {
+        let least = if size <= SMALL_VALUE {
+            SMALL_SLOT
+        } else {
+            LINE
+        };
+        asked.max(least as u32)
+    }
+
+    /// Returns whether both slots fit into the commit line, so that a reader that has learnt of a commit has its value too.
+    fn is_small(&self) -> bool {
+        let fits = self.size <= SMALL_SLOT - self.head() && self.align as usize <= SMALL_SLOT;
+        self.slots == 2 && fits
     }
 
     /// Returns how many bytes are in a slot before the payload.
@@ -135,6 +157,10 @@ impl Layout {
         let align = (shape.align as usize).max(LINE);
         let participants_offset = LOCK_OFFSET.checked_add(round_up(shape.lock_size, LINE)?)?;
         let lines = (shape.participants as usize).checked_mul(LINE)?;
+        if shape.is_small() {
+            let total_size = participants_offset.checked_add(lines)?;
+            return Some((participants_offset, SMALL_OFFSET, SMALL_SLOT, total_size));
+        }
         let slots_offset = round_up(participants_offset.checked_add(lines)?, align)?;
         let slot_stride = round_up(shape.size.checked_add(shape.head())?, align)?;
         let payload = slot_stride.checked_mul(shape.slots as usize)?;

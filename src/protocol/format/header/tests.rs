@@ -80,6 +80,51 @@ fn a_layout_follows_from_its_shape() {
     assert!(layout.is_in_place());
 }
 
+/// Two slots of up to 16 bytes are in the commit line, and whoever asks for more alignment gets it.
+#[test]
+fn small_values_lie_in_the_commit_line() {
+    let small = Shape {
+        size: 16,
+        align: 16,
+        slots: 2,
+        ..shape()
+    };
+    let is_small = |shape| {
+        let layout = Layout::new(shape).unwrap();
+        let is_small = layout.slots_offset == COMMIT_OFFSET + 16;
+        let expected = if is_small { 16 } else { 64 };
+        assert_eq!(layout.slot_stride, expected);
+        let end = match is_small {
+            true => layout.participants_offset + 5 * 64,
+            false => layout.slots_offset + layout.shape.slots as usize * 64,
+        };
+        assert_eq!(layout.total_size, end);
+        is_small
+    };
+    let with = |change: &dyn Fn(&mut Shape)| {
+        let mut shape = small.clone();
+        change(&mut shape);
+        is_small(shape)
+    };
+    assert!(with(&|_| ()));
+    assert!(with(&|shape| shape.size = 1));
+    assert!(with(&|shape| shape.features = LOSSLESS));
+    assert!(!with(&|shape| shape.size = 17));
+    assert!(!with(&|shape| shape.align = 32));
+    assert!(!with(&|shape| shape.slots = 3));
+    assert!(!with(&|shape| shape.slots = 1));
+    // A record's length has a place too.
+    assert!(!with(&|shape| (shape.features, shape.size) = (RECORDS, 9)));
+    assert!(with(&|shape| (shape.features, shape.size) = (RECORDS, 8)));
+
+    let aligned = [(1, 16), (32, 16), (33, 64), (4096, 64)];
+    for (size, least) in aligned {
+        assert_eq!(Shape::align(1, size), least, "{size}");
+        assert_eq!(Shape::align(128, size), 128);
+    }
+    assert_eq!(Shape::align(32, 8), 32);
+}
+
 #[test]
 fn a_shape_is_refused_at_one_past_each_limit() {
     let is_possible = |change: &dyn Fn(&mut Shape)| {
