@@ -307,7 +307,7 @@ fn layout_error_gives_both_figures() {
     let aligned = SegmentOptions::new().align(1024);
     assert_eq!(
         figures(aligned.attach::<SeqLock>(key, 16).map(drop)),
-        ("alignment", 1024, 64)
+        ("alignment", 1024, 16)
     );
     let message = Cortex::<[u32; 3]>::attach(key).unwrap_err().to_string();
     assert!(message.contains("size is 16, expected 12"), "{message}");
