@@ -61,7 +61,7 @@
 
 /**
  * Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
- * handle is the owner. For neocortex_create.
+ * handle is the owner. For neocortex_create. It is compared as with NEOCORTEX_OPEN_OR_CREATE.
  */
 #define NEOCORTEX_FORCE_OWNERSHIP 2u
 
@@ -100,7 +100,9 @@
  * Where the key is in use, attach to what has it. Of any number of processes that start at once exactly one creates;
  * no handle becomes the owner by attaching; neocortex_was_created tells which of the two this call did. With
  * NEOCORTEX_REPLACE_STALE a stale cortex is replaced, by exactly one; without it, attached to with its value. Not with
- * NEOCORTEX_FORCE_OWNERSHIP. For neocortex_create.
+ * NEOCORTEX_FORCE_OWNERSHIP. For neocortex_create. Of what has the key, size, lock, alignment and schema are compared as
+ * when attaching, and whether it has NEOCORTEX_RECORDS, NEOCORTEX_LOSSLESS and NEOCORTEX_IN_PLACE must be as asked for
+ * (NEOCORTEX_ERR_LAYOUT); its slots, where there are two or more, its participants, mode and owner are taken as found.
  */
 #define NEOCORTEX_OPEN_OR_CREATE 128u
 
@@ -350,7 +352,7 @@ typedef struct neocortex_options {
     const struct neocortex_lock_ops *lock;
     /**
      * How many payload slots, 2 to 65,536, which is how many commits are kept for followers
-     * (`neocortex_follow`); 0 means 2. With more than 8 a partial write costs as much as a whole one.
+     * (`neocortex_follow`); 0 means 2. A cortex that exists (NEOCORTEX_OPEN_OR_CREATE) keeps the number that it has. With more than 8 a partial write costs as much as a whole one.
      */
     uint32_t slots;
     /**

@@ -103,6 +103,8 @@
 #undef change
 #pragma push_macro("changed")
 #undef changed
+#pragma push_macro("changes_the_value")
+#undef changes_the_value
 #pragma push_macro("check")
 #undef check
 #pragma push_macro("clear_poison")
@@ -163,6 +165,8 @@
 #undef filled
 #pragma push_macro("filled_if")
 #undef filled_if
+#pragma push_macro("find_fault")
+#undef find_fault
 #pragma push_macro("flag")
 #undef flag
 #pragma push_macro("follow")
@@ -285,6 +289,8 @@
 #undef own
 #pragma push_macro("owner")
 #undef owner
+#pragma push_macro("parameter_of")
+#undef parameter_of
 #pragma push_macro("participants")
 #undef participants
 #pragma push_macro("persist")
@@ -353,6 +359,8 @@
 #undef schema
 #pragma push_macro("schema_of")
 #undef schema_of
+#pragma push_macro("see_parameter")
+#undef see_parameter
 #pragma push_macro("segment")
 #undef segment
 #pragma push_macro("semaphore")
@@ -1683,24 +1691,77 @@ private:
 
 namespace detail {
 
+// The parameter of what update() calls, where it can be seen: of a lambda, a function object or a function.
+template <class A> struct parameter {
+  using type = A;
+};
+template <class R, class A> parameter<A> parameter_of(R (*)(A));
+template <class R, class A> parameter<A> parameter_of(R (*)(A) noexcept);
+template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A));
+template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A) const);
+template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A) noexcept);
+template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A) const noexcept);
+
+// The first of these that there is.
+template <int Rank> struct rank : rank<Rank - 1> {};
+template <> struct rank<0> {};
+template <class T, class Change> auto see_parameter(rank<3>) -> decltype(parameter_of(std::declval<Change>()));
+template <class T, class Change> auto see_parameter(rank<2>) -> decltype(parameter_of(&Change::operator()));
+// Of a generic lambda, with the T that a parameter by value has; with `auto &&` it is a T &&.
+template <class T, class Change>
+auto see_parameter(rank<1>) -> decltype(parameter_of(&Change::template operator()<T>));
+template <class T, class Change> parameter<T &> see_parameter(rank<0>);
+
+// Whether a change of its parameter is a change of the value.
+template <class Change, class T> constexpr bool changes_the_value() {
+  using seen = typename decltype(see_parameter<T, std::decay_t<Change>>(rank<3>()))::type;
+  return std::is_reference_v<seen> && !std::is_const_v<std::remove_reference_t<seen>>;
+}
+
+// What keeps a T from being shared: the first that there is, so that the compiler says one thing.
+enum class fault { none, no_object, qualified, copies, array, points_elsewhere, has_padding, refused, fixed, align };
+
+template <class T> constexpr fault find_fault() {
+  if constexpr (!std::is_object_v<T>) {
+    return fault::no_object;
+  } else if constexpr (std::is_const_v<T> || std::is_volatile_v<T>) {
+    return fault::qualified;
+  } else if constexpr (std::is_array_v<T>) {
+    return fault::array;
+  } else if constexpr (!std::is_trivially_copyable_v<T>) {
+    return fault::copies;
+  } else if constexpr (!std::is_copy_assignable_v<T>) {
+    return fault::fixed;
+  } else if constexpr (!is_plain<T>::value) {
+    constexpr verdict found = judge<T>();
+    return found == verdict::points_elsewhere ? fault::points_elsewhere
+           : found == verdict::has_padding    ? fault::has_padding
+                                              : fault::refused;
+  } else {
+    return alignof(T) > 4096 ? fault::align : fault::none;
+  }
+}
+
 // Checks what a shared type must be.
 template <class T> struct shared_type {
-  static_assert(std::is_object_v<T>, "neocortex shares objects: not references, functions or void");
-  static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>, "neocortex: share a plain T, not const or volatile");
-  static_assert(std::is_trivially_copyable_v<T>,
-                "neocortex shares bytes: T must be trivially copyable (no std::string, no virtual functions)");
-  static_assert(!std::is_array_v<T>, "neocortex: share a std::array or a struct in place of a plain array");
-  static_assert(is_plain<T>::value || detail::judge<T>() != detail::verdict::points_elsewhere,
+  static constexpr fault wrong = find_fault<T>();
+  static_assert(wrong != fault::no_object, "neocortex shares objects: not references, functions or void");
+  static_assert(wrong != fault::qualified, "neocortex: share a plain T, not const or volatile");
+  static_assert(wrong != fault::array, "neocortex: share a std::array or a struct in place of a plain array");
+  static_assert(wrong != fault::copies,
+                "neocortex shares bytes: T must be trivially copyable, with no std::string, std::vector or virtual "
+                "function in it. Text: `std::array<char, 32>`, or a cortex of records (options::records())");
+  static_assert(wrong != fault::points_elsewhere,
                 "neocortex: T is, or has a member that is, a pointer, string_view, span or reference_wrapper: it leads "
                 "nowhere in another process");
-  static_assert(is_plain<T>::value || detail::judge<T>() != detail::verdict::has_padding,
+  static_assert(wrong != fault::has_padding,
                 "neocortex: T has padding, which would publish what was in memory before. Name it "
                 "(`std::uint8_t unused[7] = {};`). Where it has none and the compiler cannot see that, say so: "
                 "`template <> struct neocortex::is_plain<T> : std::true_type {};`");
-  static_assert(is_plain<T>::value, "neocortex: is_plain<T> says that T cannot be shared");
-  static_assert(std::is_copy_assignable_v<T>,
+  static_assert(wrong != fault::refused, "neocortex: is_plain<T> says that T cannot be shared");
+  static_assert(wrong != fault::fixed,
                 "neocortex: T has a reference or a constant as a member, which cannot be replaced");
-  static_assert(alignof(T) <= 4096, "neocortex: a segment aligns its value to 4096 bytes at most");
+  static_assert(wrong != fault::align, "neocortex: a segment aligns its value to 4096 bytes at most");
 
   static constexpr std::size_t default_align = 16;
 
@@ -2058,7 +2119,7 @@ public:
 
   /// Changes the value and commits it. No other write comes in between.
   ///
-  /// \param change  Called once with a `T &`. If it throws, the value is as before (in place it is poisoned).
+  /// \param change  Called once with a `T &`, which it must take: one that takes a `T` does not compile. If it throws, the value is as before (in place it is poisoned).
   /// \returns What `change` returned.
   template <class Change> decltype(auto) update(Change &&change) {
     return changed(write_guard(), std::forward<Change>(change));
@@ -2186,6 +2247,9 @@ private:
   // Changes the value under this guard and commits.
   template <class Change> static decltype(auto) changed(value_write_guard<T> guard, Change &&change) {
     using result = std::invoke_result_t<Change, T &>;
+    static_assert(detail::changes_the_value<Change, T>(),
+                  "neocortex: what update() calls must take a `T &` (`[](T &value) { ... }`): it changes a copy, or "
+                  "nothing, and the value would be committed as it was");
     static_assert(!std::is_reference_v<result>, "neocortex: what update() returns must outlive the guard");
     if constexpr (std::is_void_v<result>) {
       std::invoke(std::forward<Change>(change), *guard);
@@ -2475,6 +2539,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("category")
 #pragma pop_macro("change")
 #pragma pop_macro("changed")
+#pragma pop_macro("changes_the_value")
 #pragma pop_macro("check")
 #pragma pop_macro("clear_poison")
 #pragma pop_macro("close")
@@ -2505,6 +2570,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("fill")
 #pragma pop_macro("filled")
 #pragma pop_macro("filled_if")
+#pragma pop_macro("find_fault")
 #pragma pop_macro("flag")
 #pragma pop_macro("follow")
 #pragma pop_macro("follower")
@@ -2566,6 +2632,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("overwrite_guard_for")
 #pragma pop_macro("own")
 #pragma pop_macro("owner")
+#pragma pop_macro("parameter_of")
 #pragma pop_macro("participants")
 #pragma pop_macro("persist")
 #pragma pop_macro("position")
@@ -2600,6 +2667,7 @@ template <> struct std::is_error_code_enum<neocortex::status> : std::true_type {
 #pragma pop_macro("rwlock")
 #pragma pop_macro("schema")
 #pragma pop_macro("schema_of")
+#pragma pop_macro("see_parameter")
 #pragma pop_macro("segment")
 #pragma pop_macro("semaphore")
 #pragma pop_macro("seqlock")

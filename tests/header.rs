@@ -309,6 +309,64 @@ const REFUSED: &[(&str, &str)] = &[
     ("struct alignas(8192) shared { unsigned char page[8192]; };", "4096 bytes at most"),
 ];
 
+/// What update() is given, of which the first ones change the value, and the others a copy of it or nothing.
+const CHANGES: &[&str] = &[
+    "c.update([](P &p) { p.x = 1; })",
+    "c.update([](auto &p) { p.x = 1; })",
+    "c.update([](auto &&p) { p.x = 1; })",
+    "(void)c.update([](P &p) mutable noexcept { p.x = 1; return 1; })",
+    "c.update(change); c.update(&change); c.update(&P::reset)",
+    "std::function<void(P &)> f = change; c.update(f)",
+    "c.update(std::bind([](P &p) { p.x = 1; }, std::placeholders::_1))",
+    "struct both { void operator()(P &) {} void operator()(int) {} }; c.update(both{})",
+    "(void)c.update_for(neocortex::timeout::never(), [](P &p) { return p.x; })",
+];
+const CHANGES_NOTHING: &[&str] = &[
+    "c.update([](P p) { p.x = 1; })",
+    "c.update([](auto p) { p.x = 1; })",
+    "c.update([](const P &p) { (void)p; })",
+    "c.update([](const auto &p) { (void)p; })",
+    "std::function<void(P)> f; c.update(f)",
+    "void (*f)(P) noexcept = nullptr; c.update(f)",
+    "(void)c.update_for(neocortex::timeout::never(), [](P p) { p.x = 1; })",
+    "(void)c.update_for(neocortex::timeout::never(), [](auto p) { return p.x; })",
+];
+
+#[test]
+fn cpp_update_is_given_what_changes_the_value() {
+    let program = |calls: &[&str]| {
+        let calls: String = calls
+            .iter()
+            .map(|call| format!("  {{ {call}; }}\n"))
+            .collect();
+        format!(
+            "#include <functional>\n#include <neocortex.hpp>\n\
+             struct P {{ double x; void reset() {{ x = 0; }} }};\n\
+             inline void change(P &p) {{ p.x = 1; }}\n\
+             void all(neocortex::cortex<P> &c) {{\n{calls}}}\n"
+        )
+    };
+    for compiler in CPP_COMPILERS {
+        let text = cpp_refusals(
+            compiler,
+            "c++17",
+            &["-Wshadow", "-Wconversion"],
+            &program(CHANGES),
+        );
+        assert!(text.is_empty(), "{compiler}:\n{text}");
+        for call in CHANGES_NOTHING {
+            let text = cpp_refusals(compiler, "c++17", &[], &program(&[call]));
+            assert!(
+                text.contains("must take a `T &`"),
+                "{compiler}: {call}\n{text}"
+            );
+            // Beside it, warnings about such a call.
+            let ours = text.lines().filter(|line| line.contains("error: static"));
+            assert_eq!(ours.count(), 1, "{compiler}: {call}\n{text}");
+        }
+    }
+}
+
 /// A program that shares it.
 fn sharing(declaration: &str) -> String {
     format!(
@@ -337,6 +395,25 @@ fn cpp_layer_shares_what_is_plain_and_nothing_else() {
         for (declaration, words) in REFUSED {
             let text = cpp_refusals(compiler, "c++17", &[], &sharing(declaration));
             assert!(text.contains(words), "{compiler}: {declaration}\n{text}");
+        }
+        // One thing is said, and not all that follows from it.
+        for text in [
+            "std::string text;",
+            "double x; std::vector<int> list;",
+            "virtual ~shared() {} int x;",
+        ] {
+            let declaration =
+                format!("#include <string>\n#include <vector>\nstruct shared {{ {text} }};");
+            let text = cpp_refusals(compiler, "c++17", &[], &sharing(&declaration));
+            assert_eq!(
+                text.matches("error:").count(),
+                1,
+                "{compiler}: {declaration}\n{text}"
+            );
+            assert!(
+                text.contains("must be trivially copyable") && text.contains("cortex of records"),
+                "{text}"
+            );
         }
         let span = "#include <span>\nstruct shared { std::span<double> values; };";
         let text = cpp_refusals(compiler, "c++20", &[], &sharing(span));

@@ -264,6 +264,9 @@ def test_another_size_dtype_shape_or_schema_is_a_mismatch(name):
         assert Cortex.attach(name, "f4", (8,), schema=0).schema == schema_of("<f4 (8,)") == c.schema
         with pytest.raises(Mismatch):
             Cortex.create(name, np.zeros(8, "f8"), open_or_create=True)
+        with pytest.raises(Mismatch, match="in_place=True"):
+            Cortex.create(name, np.zeros(8, "f4"), open_or_create=True, in_place=True)
+        Cortex.create(name, np.zeros(8, "f4"), open_or_create=True, slots=5).close()
     with Cortex.create(name, np.zeros(8, "f4"), schema="metres"):
         assert Cortex.attach(name, "f4", (8,), schema="metres").schema == schema_of("metres")
         with pytest.raises(Mismatch):

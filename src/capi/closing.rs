@@ -8,7 +8,7 @@ use super::boundary::enter;
 use super::open_handle::{neocortex_segment, Opened};
 use super::status::{neocortex_status, NEOCORTEX_OK};
 use crate::error::names::noted;
-use crate::error::{CortexError, CortexResult};
+use crate::error::{busy, CortexError, CortexResult};
 use crate::inspect;
 use crate::protocol::interrupts::{CLOSED, CLOSING};
 use crate::sys::{cancel, futex};
@@ -112,9 +112,9 @@ unsafe fn close(segment: *mut neocortex_segment) -> CortexResult<()> {
 fn refuse_use(handle: &neocortex_segment) -> CortexResult<()> {
     let has_guards = |full: &_| !handle.guards.are_none(full);
     let detail = match handle.sets.load(Ordering::Relaxed) {
-        0 if handle.try_full().is_some_and(has_guards) => "a guard is held through this handle",
+        0 if handle.try_full().is_some_and(has_guards) => busy::HAS_GUARD,
         0 => return Ok(()),
-        _ => "this handle is in a wait set",
+        _ => busy::IS_MEMBER,
     };
     let key = handle.key();
     // A destructor drops the status, and the cortex then stays for as long as the process lives.
@@ -134,7 +134,7 @@ fn await_calls(handle: &neocortex_segment) -> CortexResult<()> {
         .is_some_and(|full| !full.lock().is_built_in());
     while !handle.interrupts.are_over() {
         if may_stay && start.elapsed() >= PATIENCE {
-            let detail = "a call through this handle waits in a lock made of callbacks";
+            let detail = busy::IN_CALLBACK;
             return Err(CortexError::Busy {
                 key: handle.key(),
                 detail,

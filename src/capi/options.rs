@@ -13,7 +13,7 @@ use std::time::Duration;
 /// dies half way poisons it. For neocortex_create.
 pub const NEOCORTEX_IN_PLACE: u32 = 1_u32;
 /// Where the key is in use by a cortex of this size and lock, adopt it with its value; either way this
-/// handle is the owner. For neocortex_create.
+/// handle is the owner. For neocortex_create. It is compared as with NEOCORTEX_OPEN_OR_CREATE.
 pub const NEOCORTEX_FORCE_OWNERSHIP: u32 = 2_u32;
 /// Where the key is in use by a cortex to which no handle is attached, take its place. For
 /// neocortex_create.
@@ -34,7 +34,9 @@ pub const NEOCORTEX_NEVER_WAIT: u32 = 64_u32;
 /// Where the key is in use, attach to what has it. Of any number of processes that start at once exactly one creates;
 /// no handle becomes the owner by attaching; neocortex_was_created tells which of the two this call did. With
 /// NEOCORTEX_REPLACE_STALE a stale cortex is replaced, by exactly one; without it, attached to with its value. Not with
-/// NEOCORTEX_FORCE_OWNERSHIP. For neocortex_create.
+/// NEOCORTEX_FORCE_OWNERSHIP. For neocortex_create. Of what has the key, size, lock, alignment and schema are compared as
+/// when attaching, and whether it has NEOCORTEX_RECORDS, NEOCORTEX_LOSSLESS and NEOCORTEX_IN_PLACE must be as asked for
+/// (NEOCORTEX_ERR_LAYOUT); its slots, where there are two or more, its participants, mode and owner are taken as found.
 pub const NEOCORTEX_OPEN_OR_CREATE: u32 = 128_u32;
 /// Waits through the handle, and the waiting of the call that opens it, end with NEOCORTEX_ERR_INTERRUPTED after a signal
 /// handler has run on the thread that waits. Without it they go on, whatever SA_RESTART says. Stopping the process and
@@ -116,7 +118,7 @@ pub struct neocortex_options {
     /// when attaching.
     pub lock: *const neocortex_lock_ops,
     /// How many payload slots, 2 to 65,536, which is how many commits are kept for followers
-    /// (`neocortex_follow`); 0 means 2. With more than 8 a partial write costs as much as a whole one.
+    /// (`neocortex_follow`); 0 means 2. A cortex that exists (NEOCORTEX_OPEN_OR_CREATE) keeps the number that it has. With more than 8 a partial write costs as much as a whole one.
     pub slots: u32,
     /// With NEOCORTEX_SET_OWNER: the user that segment and semaphores belong to; 0xFFFFFFFF, which is what
     /// NEOCORTEX_OPTIONS_INIT sets, leaves the creator's, as in chown(2). The creator keeps an owner's rights.

@@ -9,7 +9,7 @@ use super::open_handle::neocortex_segment;
 use super::rollback;
 use crate::attachment::thread_guards;
 use crate::error::names::noted;
-use crate::error::{CortexError, CortexResult};
+use crate::error::{busy, CortexError, CortexResult};
 use crate::locks::{CortexSync, Seal};
 use crate::segment::{Contents, Limit, ReadGuard, Segment, WriteGuard};
 use crate::sys::fork;
@@ -65,7 +65,7 @@ pub(super) unsafe fn begin(
         rollback::roll_back_given_up(handle, segment);
     }
     if handle.guards.writing().is_some() || holds_read(segment) && !nests {
-        let detail = "this thread holds a guard through this handle already";
+        let detail = busy::OWN_GUARD_HERE;
         return Err(CortexError::Busy {
             key: segment.key(),
             detail,

@@ -4,7 +4,7 @@ use super::boundary::{borrow, check_not_null, enter, enter_for};
 use super::open_handle::{handle, neocortex_segment, Opened};
 use super::status::{neocortex_status, NEOCORTEX_ERR_INVALID_ARGUMENT, NEOCORTEX_OK};
 use super::times::duration;
-use crate::error::{Cause, CortexError, Told};
+use crate::error::{busy, Cause, CortexError, Told};
 use crate::protocol::of_process::{AtomicOfProcess, OfProcess};
 use crate::sys::{cancel, fork, futex};
 use crate::wait_set::{Interrupter, Member, WaitSet};
@@ -83,10 +83,8 @@ impl neocortex_wait_set {
         );
         match result {
             Ok(_) => Ok(Used(self)),
-            Err(user) if user == mine => Err(Cause::Busy("another thread uses the wait set")),
-            Err(_) => Err(Cause::Busy(
-                "a thread of the parent used the wait set when this process was forked; open another",
-            )),
+            Err(user) if user == mine => Err(Cause::Busy(busy::SET_IN_USE)),
+            Err(_) => Err(Cause::Busy(busy::SET_OF_PARENT)),
         }
     }
 }

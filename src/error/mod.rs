@@ -4,7 +4,9 @@
 //! kernel, [`CortexError::DirtySystem`] that names it; every refusal of this library's own is one
 //! variant. A message says what was tried, on which key, what the system answered, what to do next.
 
+mod advice;
 mod attempt;
+pub(crate) mod busy;
 mod cause;
 mod debug;
 mod io_error;
@@ -13,11 +15,15 @@ pub(crate) mod remedy;
 pub(crate) mod surface;
 mod system;
 
+pub(crate) use advice::{
+    WAITING_FOR_ANY, WAITING_FOR_CHANGE, WAITING_FOR_CREATOR, WAITING_FOR_ROOM,
+};
 pub(crate) use attempt::Attempt;
 pub(crate) use cause::{both, Cause, Told, ATTACHING};
 pub use system::{Leftover, SystemError};
 
 use crate::sys::errno;
+use advice::{difference, on_key, other_format, other_name, why_timed_out};
 use names::{quoted, shown};
 use std::borrow::Cow;
 use std::io;
@@ -64,12 +70,13 @@ pub enum CortexError {
         features: u32,
     },
 
-    /// The segment has another size, alignment, schema or slot count than was asked for.
-    #[error("{}: the segment's {what} is {found}, expected {expected}. Both sides must use the same type", shown(*key))]
+    /// The segment has another size, alignment or schema than was asked for; or, where it would have been created otherwise,
+    /// it is no cortex of records, not lossless, or edited in place, and was to be (or not to be) that.
+    #[error("{}: {}", shown(*key), difference(*key, what, *expected, *found))]
     Layout {
         /// The key that was asked for.
         key: i32,
-        /// Which figure differs: `"size"`, `"alignment"`, `"schema"`, …
+        /// Which figure differs: `"size"`, `"alignment"`, `"schema"`, …; `"records"`, `"lossless"` and `"in_place"` are 1 or 0.
         what: &'static str,
         /// What the caller asked for.
         expected: u64,
@@ -144,7 +151,7 @@ pub enum CortexError {
     },
 
     /// Another process or thread uses it in a way that forbids this, or this thread already holds it.
-    #[error("{}: busy: {detail}. {}", shown(*key), after_busy(*key, detail))]
+    #[error("{}: busy: {detail}. {}", shown(*key), busy::remedy(*key, detail))]
     Busy {
         /// The segment's key.
         key: i32,
@@ -210,20 +217,6 @@ pub enum CortexError {
         /// What was being done.
         operation: &'static str,
     },
-}
-
-/// Why a cortex in which nobody takes part is not stale.
-pub(crate) const KEPT: &str =
-    "nobody uses it, but it was made to stay (`persist`), so it is not stale";
-
-/// Returns what to do about what is busy.
-fn after_busy(key: i32, detail: &str) -> String {
-    match detail {
-        KEPT => format!(
-            "`neocortex remove {key}` takes it away, `force_ownership` adopts it with its value"
-        ),
-        _ => "Try again when that has ended".to_owned(),
-    }
 }
 
 impl CortexError {
@@ -320,61 +313,6 @@ impl CortexError {
                 Self::DirtySystem(error)
             }
         }
-    }
-}
-
-/// Returns the beginning of a message, unless it is about no key.
-fn on_key(key: i32) -> String {
-    match key {
-        0 => String::new(),
-        _ => format!("{}: ", shown(key)),
-    }
-}
-
-/// What the operation of a wait for the next commit is called.
-pub(crate) const WAITING_FOR_CHANGE: &str = "waiting for change";
-
-/// What the operation of a wait for the next commit to any of several values is called.
-pub(crate) const WAITING_FOR_ANY: &str = "waiting for any change";
-
-/// What the operation of a wait for a creator is called.
-pub(crate) const WAITING_FOR_CREATOR: &str = "waiting for its creator";
-
-/// What the operation of a write that waits for followers is called.
-pub(crate) const WAITING_FOR_ROOM: &str = "waiting for followers to read";
-
-/// How a cortex that has the key of another name is called.
-fn other_name(found: Option<&str>) -> String {
-    match found {
-        Some(name) => format!("of the name {}", quoted(name)),
-        None => "without a name".to_owned(),
-    }
-}
-
-/// Returns why time ran out, and where to look.
-fn why_timed_out(key: i32, operation: &str) -> String {
-    match operation {
-        WAITING_FOR_CHANGE => format!(
-            "nothing was committed meanwhile. `neocortex inspect {key}` shows the commits, and who is attached"
-        ),
-        WAITING_FOR_ANY => "nothing was committed to a member of the wait set meanwhile".to_owned(),
-        WAITING_FOR_CREATOR => {
-            "nobody has created it. Is the creator running, with the same key or name? `neocortex list` shows what there is".to_owned()
-        }
-        WAITING_FOR_ROOM => format!(
-            "a registered follower has not read what the write would overwrite: it is slow, stopped, or waits for this thread. `neocortex inspect {key}` shows who is attached"
-        ),
-        _ => format!(
-            "it is held through another handle, of this process or of another one. `neocortex inspect {key}` shows by whom"
-        ),
-    }
-}
-
-/// Returns which format a segment has that this library cannot read.
-fn other_format(found: u32, supported: u32, features: u32) -> String {
-    match features {
-        0 => format!("the segment has format {found}, this library has format {supported}"),
-        _ => format!("the segment has features that this library does not know ({features:#x})"),
     }
 }
 

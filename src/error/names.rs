@@ -94,6 +94,19 @@ pub(crate) fn shown(number: i32) -> impl fmt::Display {
     Shown(number)
 }
 
+/// A key as an argument of the command in a message: the name where it has one that a shell takes as it is, else the
+/// number.
+pub(crate) fn argument(number: i32) -> String {
+    let is_plain = |name: &&str| {
+        let is_word = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+        name.chars().all(is_word) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+    };
+    match noted(number).filter(is_plain) {
+        Some(name) => name.to_owned(),
+        None => number.to_string(),
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -117,6 +130,24 @@ mod tests {
         // Which of the two it is cannot be known.
         note(0x4000_0001, "twin");
         assert_eq!(shown(0x4000_0001).to_string(), "key 1073741825");
+    }
+
+    #[test]
+    fn what_the_command_is_given_is_the_name_where_a_shell_takes_it() {
+        let said = |number, name| {
+            note(number, name);
+            argument(number)
+        };
+        assert_eq!(said(0x4100_0001, "cam/front-1.a_b"), "cam/front-1.a_b");
+        for (number, name) in [
+            (0x4100_0002, "a b"),
+            (0x4100_0003, "-x"),
+            (0x4100_0004, "$(rm)"),
+            (0x4100_0005, "0x10"),
+        ] {
+            assert_eq!(said(number, name), number.to_string());
+        }
+        assert_eq!(argument(7), "7");
     }
 
     #[test]

@@ -34,7 +34,7 @@ struct Name {
 }
 
 #[rustfmt::skip]
-const NAMES: [Name; 25] = [
+const NAMES: [Name; 27] = [
     // What is chosen when it is created.
     Name { rust: "replace_stale", c: "NEOCORTEX_REPLACE_STALE", cpp: "`options::replace_stale`", python: "`replace_stale=True`", command: "`neocortex create --replace-stale`" },
     Name { rust: "force_ownership", c: "NEOCORTEX_FORCE_OWNERSHIP", cpp: "`options::force_ownership`", python: "`force_ownership=True`", command: "a program with `force_ownership`" },
@@ -61,6 +61,8 @@ const NAMES: [Name; 25] = [
     Name { rust: "clear_poison", c: "neocortex_clear_poison", cpp: "`clear_poison`", python: "`clear_poison`", command: "`neocortex heal`" },
     Name { rust: "interrupt", c: "neocortex_interrupt", cpp: "`interrupt`", python: "`close`", command: "Ctrl-C" },
     Name { rust: "read_guard", c: "neocortex_read_begin", cpp: "`read_guard`", python: "`reading`", command: "`neocortex read`" },
+    Name { rust: "schema_of", c: "neocortex_schema_of", cpp: "`schema_of`", python: "`schema=`", command: "`--schema-of`" },
+    Name { rust: "WaitSet::remove", c: "neocortex_wait_set_remove", cpp: "`wait_set::remove`", python: "`WaitSet.remove`", command: "a program with `WaitSet::remove`" },
     Name { rust: "write_guard", c: "neocortex_write_begin", cpp: "`write_guard`", python: "`writing`", command: "`neocortex write`" },
 ];
 

@@ -10,7 +10,13 @@ use std::fmt::Write;
 pub(super) fn refusals() -> Vec<CortexError> {
     let key = 123;
     let operation = "write";
-    vec![
+    let layout = |what, expected, found| CortexError::Layout {
+        key,
+        what,
+        expected,
+        found,
+    };
+    let mut all = vec![
         CortexError::NotACortex {
             key,
             detail: "no magic number",
@@ -33,6 +39,13 @@ pub(super) fn refusals() -> Vec<CortexError> {
             expected: 8,
             found: 16,
         },
+        layout("schema", 0x2f1, 0x1b),
+        layout("schema", 0x2f1, 0),
+        layout("alignment", 4096, 64),
+        layout("records", 0, 1),
+        layout("records", 1, 0),
+        layout("lossless", 1, 0),
+        layout("in_place", 0, 1),
         CortexError::Lock {
             key,
             expected: "seqlock".into(),
@@ -72,12 +85,8 @@ pub(super) fn refusals() -> Vec<CortexError> {
         },
         CortexError::ReadOnly { key, operation },
         CortexError::Busy {
-            key: 123,
-            detail: KEPT,
-        },
-        CortexError::Busy {
             key,
-            detail: "it is in use: a process is attached",
+            detail: "what a lock of one's own says",
         },
         CortexError::Corrupt {
             key,
@@ -92,7 +101,9 @@ pub(super) fn refusals() -> Vec<CortexError> {
         CortexError::Custom(-5),
         CortexError::Removed { key },
         CortexError::Interrupted { key, operation },
-    ]
+    ];
+    all.extend(busy::details().map(|detail| CortexError::Busy { key, detail }));
+    all
 }
 
 /// Each system call that messages name, with an operation that makes it and the errors of its manual page.

@@ -4,7 +4,7 @@ use super::Wait;
 use crate::attachment::patience::Waiting;
 use crate::attachment::Attachment;
 use crate::error::names::noted;
-use crate::error::Cause;
+use crate::error::{busy, Cause};
 use crate::protocol::atomics::AtomicU32;
 use crate::protocol::owner_word::OwnerWorld;
 use crate::protocol::participants::{Id, Standing};
@@ -80,9 +80,7 @@ impl<'a> Contender<'a> {
         if !self.attachment.is_guarded_by_this_thread() {
             return Ok(());
         }
-        Err(Cause::Busy(
-            "this thread holds a guard of it, through this handle or another",
-        ))
+        Err(Cause::Busy(busy::OWN_GUARD))
     }
 
     /// Wakes the sleepers on the word or, for a parking lock, on its semaphore, as the policy says.

@@ -8,7 +8,7 @@ use super::contend::{Contender, WaitPolicy};
 use super::{LockSite, Wait};
 use crate::attachment::own_handles::Record;
 use crate::attachment::Attachment;
-use crate::error::{Cause, CortexResult};
+use crate::error::{busy, Cause, CortexResult};
 use crate::protocol::atomics::AtomicU32;
 use crate::protocol::owner_word;
 use crate::protocol::participants::Id;
@@ -76,9 +76,7 @@ impl Ownership {
         let attachment = &*self.attachment;
         let me = attachment.me()?;
         if attachment.is_held_by_this_thread() {
-            return Err(Cause::Busy(
-                "this thread holds it already, through this handle",
-            ));
+            return Err(Cause::Busy(busy::OWN_LOCK));
         }
         owner_word::take_slow(
             self.word(),

@@ -24,7 +24,7 @@ use super::sealed::{Fence, Seal};
 use super::{Access, CortexSync, LockSite, Wait};
 use crate::attachment::patience::Waiting;
 use crate::attachment::thread_guards;
-use crate::error::{Cause, CortexResult, Told};
+use crate::error::{busy, Cause, CortexResult, Told};
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::participants::{Id, ParticipantLine};
 use crate::protocol::readers::{self, Entry, TURN};
@@ -36,8 +36,7 @@ use std::time::Duration;
 const COURTESY: Duration = Duration::from_millis(1);
 
 /// Why a reader is not let in whose line counts too many already.
-const CROWDED: Cause =
-    Cause::Busy("too many read guards are held (or were forgotten) by this process");
+const CROWDED: Cause = Cause::Busy(busy::CROWDED);
 
 /// Many readers or one writer. For zero-copy read guards, and for payloads so large that copying
 /// them out costs more than two atomic additions.
@@ -93,9 +92,7 @@ impl RwLock {
             return Err(CROWDED);
         }
         if attachment.is_held_by_this_thread() {
-            return Err(Cause::Busy(
-                "this thread holds it for writing, through this handle",
-            ));
+            return Err(Cause::Busy(busy::OWN_WRITE));
         }
         let mut world = Contender::new(attachment, WaitPolicy::WordForAll, wait, "read");
         let is_in = readers::enter_slow(self.ownership.word(), self.queue(), line, &mut world)?;
@@ -161,9 +158,7 @@ impl RwLock {
         let attachment = &*self.ownership.attachment;
         // Not whether it is held for writing: it is, by this very call.
         if attachment.is_read_by_this_thread() {
-            return Err(Cause::Busy(
-                "this thread holds it for reading, through this handle or another",
-            ));
+            return Err(Cause::Busy(busy::OWN_READ));
         }
         let mut world = Contender::new(attachment, WaitPolicy::WordForAll, wait, "write");
         readers::outwait(slot, attachment.line(slot), &mut world)

@@ -3,6 +3,7 @@
 use super::options::SegmentOptions;
 use crate::attachment::slots::Slots;
 use crate::error::Cause;
+use crate::protocol::format::Layout;
 
 /// The error of a call that is about a value, in a cortex of records.
 pub(super) const HOLDS_RECORDS: Cause = Cause::Unsupported(
@@ -26,13 +27,28 @@ pub(super) fn out_of_range(slots: &Slots, offset: usize, length: usize) -> Cause
     ))
 }
 
-/// Refuses a segment that holds records where a value is expected, and the other way round.
-pub(super) fn check_contents(options: &SegmentOptions, has_records: bool) -> Result<(), Cause> {
+/// Refuses a segment that holds records where a value is expected, and the other way round. For a caller that would have
+/// created it otherwise, it must also be as it would have been made in what a program relies on: whether a commit is whole
+/// whatever its writer dies of, and whether writers wait for followers. The number of slots above one is taken as found,
+/// as are permission, owner and participants.
+pub(super) fn check_contents(options: &SegmentOptions, layout: &Layout) -> Result<(), Cause> {
+    let shape = &layout.shape;
+    let check = |what, expected: bool, found: bool| match expected == found {
+        true => Ok(()),
+        false => Err(Cause::Layout {
+            what,
+            expected: expected.into(),
+            found: found.into(),
+        }),
+    };
     // A caller that would create a value expects one.
     let is_creating = options.open_or_create || options.force_ownership;
-    match options.records.or(is_creating.then_some(false)) {
-        Some(false) if has_records => Err(HOLDS_RECORDS),
-        Some(true) if !has_records => Err(HOLDS_A_VALUE),
-        _ => Ok(()),
+    if let Some(expected) = options.records.or(is_creating.then_some(false)) {
+        check("records", expected, shape.has_records())?;
     }
+    if is_creating {
+        check("lossless", options.lossless, shape.is_lossless())?;
+        check("in_place", options.slots == 1, layout.is_in_place())?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::find::open_mapping;
 use super::presence::{creator, find_beacons, observe};
 use crate::attachment::mapped_segment::header;
+use crate::error::names::argument;
 use crate::error::Cause;
 use crate::protocol::lifecycle::{Creator, Look};
 use crate::sys::errno;
@@ -32,7 +33,7 @@ pub(super) fn describe_existing(key: i32) -> String {
         Ok(Look::Removed) => return AGAIN.into(),
         Ok(_) => {
             return match creator(&mapping) {
-                Creator::Lives => "A process is making a cortex of this key. Attach to it, which waits until it is ready, or choose another key",
+                Creator::Lives => "A process is making a cortex of this key. `open_or_create` waits until it is ready and attaches to it; or choose another key",
                 Creator::Died => "The existing cortex is stale: its creator died before it was ready. `replace_stale` takes its place",
                 Creator::Unknown => "A cortex of this key was begun and is not ready: attach to it, which waits. If its creator has died, `replace_stale` takes its place",
             }
@@ -46,12 +47,12 @@ pub(super) fn describe_existing(key: i32) -> String {
     // The count includes this process, which is not meant.
     let attached = mapping.status().attached.saturating_sub(1);
     if lit.iter().any(|&lit| lit != 0) {
-        return format!("The existing cortex is in use, not stale: {attached} attached. Attach to it, or choose another key");
+        return format!("The existing cortex is in use, not stale: {attached} attached. `open_or_create` attaches to it in place of creating; or choose another key");
     }
     if header(&mapping).is_persistent() {
-        return format!("The existing cortex was made to stay, and nobody uses it: it is not stale. `force_ownership` adopts it with its value, `neocortex remove {key}` takes it away; or attach to it");
+        return format!("The existing cortex was made to stay, and nobody uses it: it is not stale. `open_or_create` attaches to it, `force_ownership` adopts it with its value, `neocortex remove {}` takes it away", argument(key));
     }
-    "The existing cortex is stale: no participant lives. `replace_stale` takes its place, `force_ownership` adopts it with its value".into()
+    "The existing cortex is stale: no participant lives. `replace_stale` takes its place, `open_or_create` attaches to it with its value, `force_ownership` adopts it".into()
 }
 
 /// The advice where the segment that had the key does not have it any more.

@@ -10,7 +10,7 @@ use super::contents::check_contents;
 use super::options::SegmentOptions;
 use super::presence::{creator, observe, reopen_if_abandoned};
 use crate::attachment::mapped_segment::header;
-use crate::error::{Attempt, Cause, ATTACHING};
+use crate::error::{busy, Attempt, Cause, ATTACHING};
 use crate::key::Wanted;
 use crate::protocol::format::{self, birth, state, Layout};
 use crate::protocol::lifecycle::{Creator, Look};
@@ -107,7 +107,7 @@ pub(crate) fn check_key(key: i32) -> Result<(), Cause> {
 }
 
 /// Why a call gives up whose segment is replaced again and again.
-pub(crate) const OVERTAKEN: Cause = Cause::Busy("other processes keep removing and replacing it");
+pub(crate) const OVERTAKEN: Cause = Cause::Busy(busy::OVERTAKEN);
 
 /// Maps the segment that a key names. It is known to bear our magic or to be still blank.
 ///
@@ -301,7 +301,7 @@ pub(crate) fn check_shape(
     if options.align > shape.align {
         return differs("alignment", options.align.into(), shape.align.into());
     }
-    check_contents(options, shape.has_records())
+    check_contents(options, layout)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -137,7 +137,9 @@ impl SegmentOptions {
     /// each other. Where the cortex is stale, the processes attach to it with the value that it has; with
     /// [`SegmentOptions::replace_stale`] exactly one of them takes its place.
     ///
-    /// An existing cortex is checked as by [`SegmentOptions::attach`], and keeps its own layout, permission and owner.
+    /// An existing cortex is checked as by [`SegmentOptions::attach`], and whether it holds records, is lossless and is edited
+    /// in place must be as asked for: `Layout` otherwise. The rest it keeps: slots (two or more), participants,
+    /// permission, owner.
     /// The call waits for a living creator up to the time-out; without one, for a minute. It waits for a place in a
     /// full cortex up to the time-out; without one, for a second, because one of the attached processes may be dying.
     pub fn open_or_create(mut self) -> Self {
@@ -174,7 +176,8 @@ impl SegmentOptions {
         self
     }
 
-    /// Sets the number of payload slots, 2 (the default) to 65,536. As many commits are kept for followers
+    /// Sets the number of payload slots, 2 (the default) to 65,536; a cortex that exists
+    /// ([`SegmentOptions::open_or_create`]) keeps the number that it has. As many commits are kept for followers
     /// ([`Segment::follow`](crate::Segment::follow)), and more of them help readers of large values under a writer that never pauses. With more
     /// than 8 a partial write costs as much as a whole one. One slot is the in-place layout of
     /// [`SegmentOptions::in_place`].

@@ -5,7 +5,7 @@ use super::find::{CREATOR_BUSY, PAUSE};
 use super::handle::Segment;
 use super::removal::check_right_to_own;
 use crate::attachment::patience::{Wait, Waiting};
-use crate::error::{Cause, CortexResult, Told};
+use crate::error::{busy, Cause, CortexResult, Told};
 use crate::locks::CortexSync;
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::of_process::OfProcess;
@@ -60,7 +60,7 @@ impl<L: CortexSync> Segment<L> {
                 break;
             }
             waiting.check().map_err(|cause| match cause {
-                Cause::Timeout(_) => Cause::Busy("its owner is about to remove it"),
+                Cause::Timeout(_) => Cause::Busy(busy::OWNER_REMOVES),
                 interrupted => interrupted,
             })?;
             waiting.woken(futex::sleep(waiting.nap(PAUSE)))?;

@@ -18,7 +18,8 @@ use super::SegmentOptions;
 use crate::attachment::mapped_segment::header;
 use crate::attachment::patience::Wait;
 use crate::attachment::remove_segment;
-use crate::error::{both, Attempt, Cause, KEPT};
+use crate::error::busy::{IN_USE, KEPT};
+use crate::error::{both, Attempt, Cause};
 use crate::key::Wanted;
 use crate::protocol::beacons::{remove_set, BeaconValues, Beacons};
 use crate::protocol::format::state;
@@ -133,8 +134,6 @@ fn attempt(wanted: Wanted<'_>, silence: &mut Silence) -> Result<Outcome, Cause> 
 fn in_use(detail: &'static str) -> Outcome {
     Outcome::InUse(Cause::Busy(detail))
 }
-
-const IN_USE: &str = "it is in use: a participant lives";
 
 fn replace_ready(mapping: &Mapping, key: i32) -> Result<Outcome, Cause> {
     let replaced =

@@ -13,7 +13,7 @@ use super::handle::Segment;
 use super::observer::SegmentObserver;
 use crate::attachment::following::Registration;
 use crate::attachment::patience::{Limit, Wait, Waiting, SLICE};
-use crate::error::{Cause, CortexResult, Told, WAITING_FOR_ROOM};
+use crate::error::{busy, Cause, CortexResult, Told, WAITING_FOR_ROOM};
 use crate::locks::CortexSync;
 use crate::protocol::commit::Begun;
 use crate::protocol::participants::Id;
@@ -26,9 +26,7 @@ const NOT_LOSSLESS: Cause = Cause::Unsupported(
 );
 
 /// The error of a second registration.
-const FOLLOWS_ALREADY: Cause = Cause::Busy(
-    "a follower is registered through this handle already; end it, or attach once more for another one",
-);
+const FOLLOWS_ALREADY: Cause = Cause::Busy(busy::FOLLOWS_ALREADY);
 
 impl<L: CortexSync> Segment<L> {
     /// Returns whether writers wait for the followers that registered

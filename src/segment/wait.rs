@@ -3,7 +3,7 @@
 use super::handle::Segment;
 use super::observer::SegmentObserver;
 use crate::attachment::patience::{NeedlessWakes, Pauses, Wait, Waiting, SLICE};
-use crate::error::{Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
+use crate::error::{busy, Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
 use crate::locks::CortexSync;
 use crate::protocol::signal;
 use crate::sys::futex;
@@ -66,7 +66,7 @@ impl<L: CortexSync> Segment<L> {
     /// Returns the error for a wait that this thread's own guard keeps from ending.
     #[cold]
     pub(crate) fn waits_for_itself(&self) -> CortexError {
-        let detail = "this thread holds a guard, so nobody can commit; end it before waiting";
+        let detail = busy::OWN_GUARD_KEEPS;
         CortexError::Busy {
             key: self.key(),
             detail,

@@ -15,7 +15,7 @@ use super::handle::{log_dropped_error, Segment};
 use crate::attachment::patience::Limit;
 use crate::attachment::slots::Lines;
 use crate::copy;
-use crate::error::{CortexError, CortexResult};
+use crate::error::{busy, CortexError, CortexResult};
 use crate::locks::{Access, CortexSync};
 use crate::protocol::commit::{Begun, LineRange};
 use crate::protocol::participants::Id;
@@ -277,7 +277,7 @@ impl<L: CortexSync> Segment<L> {
         let release = Release(self, me);
         let (value, result) = change(slots.of(next.commit.wrapping_sub(1)))?;
         if self.attachment.claimed() != Some(me) {
-            let detail = "the update began before the fork and belongs to the parent";
+            let detail = busy::PARENTS_UPDATE;
             return Err(CortexError::Busy {
                 key: self.key(),
                 detail,

@@ -24,7 +24,7 @@ use super::payload::{Contents, Payload};
 use crate::attachment::patience::Limit;
 use crate::attachment::slots::Slots;
 use crate::attachment::thread_guards::AttachmentId;
-use crate::error::{CortexError, CortexResult};
+use crate::error::{busy, CortexError, CortexResult};
 use crate::locks::CortexSync;
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::commit::{Begun, LineRange};
@@ -287,7 +287,7 @@ impl<L: CortexSync> Segment<L> {
 
     #[cold]
     fn not_mine(&self) -> CortexError {
-        let detail = "the guard was taken before the fork and belongs to the parent";
+        let detail = busy::PARENTS_GUARD;
         CortexError::Busy {
             key: self.key(),
             detail,

@@ -97,6 +97,11 @@ void one_creates_and_the_others_attach() {
   const std::int32_t key = check_key();
   auto three = cortex::open_or_create(key, 3);
   CHECK(cortex::open_or_create(key, 4).read() == 3);
+  // What a program relies on is as it asked for.
+  for (neocortex::options other : {neocortex::options().lossless(), neocortex::options().in_place()}) {
+    CHECK(failure_of([&] { (void)cortex::open_or_create(key, 4, other); }) == neocortex::status::layout);
+  }
+  CHECK(cortex::open_or_create(key, 4, neocortex::options().slots(5)).read() == 3);
 }
 
 } // namespace

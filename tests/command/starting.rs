@@ -17,6 +17,14 @@ fn open_or_create_makes_it_once_and_then_leaves_it_as_it_is() {
     assert_eq!(succeeds(&create), key);
     assert_eq!(succeeds(&["read", &name, "--as", "f64"]), "42\n");
     fails(6, &["create", &name, "16", "--open-or-create"]);
+    for other in ["--records", "--lossless", "--in-place"] {
+        let refused = neocortex(&["create", &name, "8", "--open-or-create", other])
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(6), "{}", errors(&refused));
+        assert!(errors(&refused).contains(other), "{}", errors(&refused));
+    }
+    succeeds(&["create", &name, "8", "--open-or-create", "--slots", "5"]);
     fails(4, &["create", &name, "8"]);
     succeeds(&["remove", &name]);
 

@@ -243,6 +243,86 @@ fn creating_or_attaching_checks_as_both_do() {
     assert!(!again.was_created() && !again.is_owner());
 }
 
+/// What a program relies on is as it asked for, or it gets no handle; how many slots there are above one it does not rely on.
+#[test]
+fn what_exists_and_differs_in_what_is_relied_on_is_refused() {
+    type Choose = fn(SegmentOptions) -> SegmentOptions;
+    let kernel = Kernel::new();
+    let kinds: [(Choose, &[&str]); 4] = [
+        (|options| options, &[]),
+        (|options| options.records(), &["records"]),
+        (|options| options.lossless(), &["lossless"]),
+        (|options| options.in_place(), &["in_place"]),
+    ];
+    for (mine, of_mine) in kinds {
+        let key = kernel.key();
+        let segment: Segment = mine(SegmentOptions::new()).create(key, 64).unwrap();
+        for (other, of_other) in kinds {
+            let differs = [of_mine, of_other].concat();
+            let differs: Vec<_> = differs.iter().filter(|_| of_mine != of_other).collect();
+            let ways: [Choose; 2] = [
+                SegmentOptions::open_or_create,
+                SegmentOptions::force_ownership,
+            ];
+            for way in ways {
+                // `force_ownership` would take it from its owner.
+                let result = way(other(SegmentOptions::new())).create::<SeqLock>(key, 64);
+                match (differs.first(), result) {
+                    (None, Ok(handle)) => {
+                        assert!(!handle.was_created());
+                        std::mem::forget(handle);
+                        segment.take_ownership().unwrap();
+                    }
+                    (
+                        Some(_),
+                        Err(CortexError::Layout {
+                            what,
+                            expected,
+                            found,
+                            ..
+                        }),
+                    ) => {
+                        assert!(differs.iter().any(|differs| **differs == what), "{what}");
+                        assert_ne!(expected, found);
+                    }
+                    (_, result) => panic!("{differs:?}: {result:?}"),
+                }
+            }
+            // Attaching takes what there is.
+            let attached = SegmentOptions::new().attach::<SeqLock>(key, 64);
+            drop(attached.unwrap());
+        }
+        if of_mine.is_empty() {
+            let more = SegmentOptions::new().slots(9).participants(7);
+            let same: Segment = more.create_or_attach(key, 64).unwrap();
+            drop(same);
+        }
+    }
+    let typed = kernel.name();
+    let _cortex = CortexBuilder::new(1_u64).key(&typed).create().unwrap();
+    let error = CortexBuilder::new(1_u64)
+        .key(&typed)
+        .lossless()
+        .create_or_attach()
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CortexError::Layout {
+                what: "lossless",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("is not lossless (`lossless`), and was to be"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_full_cortex_is_full_to_who_would_create_or_attach() {
     let kernel = Kernel::new();

@@ -1,12 +1,18 @@
 //! From a cause to an error: the variant, the key, what was left.
 
+use super::super::busy;
 use super::super::tests::{failed, refusals};
-use super::super::{KEPT, WAITING_FOR_CHANGE, WAITING_FOR_CREATOR, WAITING_FOR_ROOM};
+use super::super::{WAITING_FOR_CHANGE, WAITING_FOR_CREATOR, WAITING_FOR_ROOM};
 use super::*;
 
 /// The cause of each of [`refusals`], but for those that are made with their key.
 fn causes() -> Vec<Cause> {
-    vec![
+    let layout = |what, expected, found| Cause::Layout {
+        what,
+        expected,
+        found,
+    };
+    let mut all = vec![
         Cause::NotACortex("no magic number"),
         Cause::Format {
             found: 2,
@@ -18,11 +24,14 @@ fn causes() -> Vec<Cause> {
             supported: 1,
             features: 6,
         },
-        Cause::Layout {
-            what: "size",
-            expected: 8,
-            found: 16,
-        },
+        layout("size", 8, 16),
+        layout("schema", 0x2f1, 0x1b),
+        layout("schema", 0x2f1, 0),
+        layout("alignment", 4096, 64),
+        layout("records", 0, 1),
+        layout("records", 1, 0),
+        layout("lossless", 1, 0),
+        layout("in_place", 0, 1),
         Cause::Lock {
             expected: "seqlock".into(),
             found: "rwlock".into(),
@@ -34,15 +43,16 @@ fn causes() -> Vec<Cause> {
         Cause::Timeout(WAITING_FOR_ROOM),
         Cause::Poisoned,
         Cause::InvalidValue("bool"),
-        Cause::Busy(KEPT),
-        Cause::Busy("it is in use: a process is attached"),
+        Cause::Busy("what a lock of one's own says"),
         Cause::corrupt("the state word 7 is not one that this library writes"),
         Cause::Full { limit: 128 },
         Cause::invalid("alignment 3 is not a power of two"),
         Cause::Unsupported("this system does not list its segments"),
         Cause::Removed,
         Cause::Interrupted("write"),
-    ]
+    ];
+    all.extend(busy::details().map(Cause::Busy));
+    all
 }
 
 #[test]
