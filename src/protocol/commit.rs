@@ -131,6 +131,7 @@ impl LineRange {
     }
 
     /// Returns the range in bytes, within a payload of `size` bytes.
+    #[inline]
     pub(crate) fn bytes(self, size: usize) -> std::ops::Range<usize> {
         if self.is_empty() {
             return 0..0;
@@ -265,7 +266,15 @@ impl Ledger<'_> {
     }
 
     /// Returns what slot `begun.commit % n` has missed since it was last written.
+    #[inline]
     pub(crate) fn missed(&self, begun: Begun) -> LineRange {
+        if self.slots == 2 && begun.is_clean {
+            return self.changed_by(begun.commit.wrapping_sub(1));
+        }
+        self.missed_of_many(begun)
+    }
+
+    fn missed_of_many(&self, begun: Begun) -> LineRange {
         if self.slots == 1 {
             return LineRange::NONE;
         }
@@ -274,8 +283,13 @@ impl Ledger<'_> {
         }
         (1..u64::from(self.slots))
             .map(|back| begun.commit.wrapping_sub(back))
-            .map(|commit| LineRange::unpack(self.range(commit).load(Ordering::Relaxed)))
+            .map(|commit| self.changed_by(commit))
             .fold(LineRange::NONE, LineRange::union)
+    }
+
+    #[inline]
+    fn changed_by(&self, commit: u64) -> LineRange {
+        LineRange::unpack(self.range(commit).load(Ordering::Relaxed))
     }
 
     #[inline]

@@ -208,6 +208,7 @@ impl<L: CortexSync> Segment<L> {
     }
 
     /// Copies what the slot of this commit has missed from the slot of the last.
+    #[inline]
     pub(super) fn catch_up(&self, begun: Begun) {
         let ledger = self.slots.ledger();
         let range = ledger.missed(begun).bytes(self.slots.size);
