@@ -15,7 +15,7 @@ The exceptions are below `CortexError`, and each also below the one of Python's 
 """
 
 from ._commit import Commit
-from ._core import Cortex, Follow, Observer, key_of, reclaim, remove, schema_of, segments, wait_any
+from ._core import Cortex, Follow, Handle, Observer, key_of, reclaim, remove, schema_of, segments, wait_any
 from ._errors import (
     Busy,
     Corrupt,
@@ -44,6 +44,7 @@ __all__ = [
     "Exists",
     "Follow",
     "Full",
+    "Handle",
     "InvalidArgument",
     "Mismatch",
     "NotFound",

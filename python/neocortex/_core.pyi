@@ -13,13 +13,13 @@ from ._commit import Commit
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=np.generic)
 _B = TypeVar("_B", bytearray, memoryview)
-_H = TypeVar("_H", bound=_Handle[Any])
+_H = TypeVar("_H", bound=Handle[Any])
 _Shape = SupportsIndex | Sequence[SupportsIndex]
 _Key = str | int
 _Lock = Literal["seqlock", "rwlock", "semaphore"]
 _Owner = tuple[int | None, int | None]
 
-class _Handle(Generic[_T]):
+class Handle(Generic[_T]):
     """What both kinds of handles have. They may be used from any thread, and in a forked child; a pickled one attaches
     again where it is unpickled. Closed by `close`, by `with`, when nothing refers to it, and at the end of the program."""
 
@@ -27,9 +27,10 @@ class _Handle(Generic[_T]):
         """A copy of the last committed value, into `out` where it is given (an array of this dtype and shape)."""
     def read_versioned(self, out: _T | None = None, *, timeout: float | None = None) -> tuple[_T, int]:
         """The value and which commit it is: `wait(version)` then waits for the next one."""
-    def wait(self, since: int, timeout: float | None = None) -> int:
-        """Sleeps until the version is another than `since`, and returns it. Raises `Timeout`, `Removed`."""
-    def changed(self, since: int, timeout: float | None = None) -> Awaitable[int]:
+    def wait(self, since: int | None = None, timeout: float | None = None) -> int:
+        """Sleeps until the version is another than `since` (None: than it is now), and returns it. Raises `Timeout`,
+        `Removed`. A program that gives the version it has read misses no commit in between."""
+    def changed(self, since: int | None = None, timeout: float | None = None) -> Awaitable[int]:
         """`wait`, for asyncio. However many are awaited, one thread waits; a cancelled one leaves nothing."""
     def follow(self, since: int | None = None, timeout: float | None = None) -> Follow[_T]:
         """The commits after `since` (None: from now on), each once and in order. `slots` at creation says how many are
@@ -72,7 +73,7 @@ class _Handle(Generic[_T]):
     def participants(self) -> tuple[int, int]:
         """How many are attached, and how many can be; observers do not count."""
 
-class Cortex(_Handle[_T]):
+class Cortex(Handle[_T]):
     """Takes part: reads and writes."""
 
     @overload
@@ -143,7 +144,8 @@ class Cortex(_Handle[_T]):
         dump: bool = False,
     ) -> Cortex[Any]:
         """Attaches to what exists; with `wait`, waits for its creator for so many seconds (None: for ever). Another size,
-        dtype, shape or schema is `Mismatch`; `schema=0` does not compare it."""
+        dtype, shape or schema is `Mismatch`; `schema=0` does not compare it. In place of dtype and shape, a value as for
+        `create`: its dtype and shape are meant."""
     @overload
     @classmethod
     def attach(
@@ -192,7 +194,7 @@ class Cortex(_Handle[_T]):
     @property
     def was_created(self) -> bool: ...
 
-class Observer(_Handle[_T]):
+class Observer(Handle[_T]):
     """Only reads: needs read permission alone, takes no participant slot, and holds nobody up."""
 
     @overload
@@ -275,7 +277,7 @@ class Changes:
 
     def __init__(self, wake: Callable[[], None]) -> None: ...
     def fileno(self) -> int: ...
-    def add(self, handle: _Handle[Any], since: int) -> int | None: ...
+    def add(self, handle: Handle[Any], since: int) -> int | None: ...
     def remove(self, number: int) -> None: ...
     def take(self) -> list[tuple[int, int | None, BaseException | None]]: ...
     def close(self) -> None: ...

@@ -8,6 +8,7 @@ use crate::any_segment::{Access, AnySegment, Guard};
 use crate::errors::raise;
 use crate::handle::Handle;
 use crate::lease::{Lease, Private};
+use crate::messages::about;
 use crate::patience::Patience;
 use crate::shared::{Entered, InBlock, Shared};
 use crate::value::{self, cached, Kind};
@@ -327,10 +328,11 @@ pub(crate) fn update(
         // An array may have been changed in place.
         let is_same = changed.is_none() && matches!(handle.kind, Kind::Array { .. });
         let new = if is_same { &value } else { &changed };
-        handle.kind.bytes_of(new, size, |new| {
+        let result = handle.kind.bytes_of(new, size, |new| {
             value::copy(py, new, bytes);
             Ok(())
-        })
+        });
+        result.map_err(|error| about(py, error, handle))
     });
     let ended = match result.is_ok() {
         true => held.guard.commit(),

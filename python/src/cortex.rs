@@ -3,11 +3,13 @@
 use crate::any_segment::{Access, AnySegment};
 use crate::block::{self, Block};
 use crate::handle::Handle;
+use crate::messages::{about, only_reads};
 use crate::opening::{self, Choices};
 use crate::patience::Patience;
 use crate::value;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// Takes part: reads and writes.
 #[pyclass(module = "neocortex", extends = Handle, frozen, generic, weakref)]
@@ -98,9 +100,15 @@ impl Cortex {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let (py, handle) = (slf.py(), slf.as_super().get());
-        handle.kind.bytes_of(value, handle.size, |bytes| {
+        let mut is_converted = false;
+        let result = handle.kind.bytes_of(value, handle.size, |bytes| {
+            is_converted = true;
             value::write(py, &handle.shared, bytes, timeout)
-        })
+        });
+        match result {
+            Err(error) if !is_converted => Err(about(py, error, handle)),
+            result => result,
+        }
     }
 
     #[pyo3(signature = (change, *, timeout=None))]
@@ -175,5 +183,62 @@ impl Observer {
             class.py(),
             PyClassInitializer::from(handle).add_subclass(Self),
         )
+    }
+
+    /// There is none: what would write, take the lock or own the cortex.
+    #[classmethod]
+    #[pyo3(signature = (*_arguments, **_keywords))]
+    fn create(
+        _class: &Bound<'_, PyType>,
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let text = "an Observer only reads, and creates nothing: `Cortex.create` does";
+        Err(PyTypeError::new_err(text))
+    }
+
+    #[getter(write)]
+    fn no_write(&self) -> PyResult<()> {
+        Err(only_reads("write"))
+    }
+
+    #[getter(update)]
+    fn no_update(&self) -> PyResult<()> {
+        Err(only_reads("update"))
+    }
+
+    #[getter(writing)]
+    fn no_writing(&self) -> PyResult<()> {
+        Err(only_reads("writing"))
+    }
+
+    #[getter(reading)]
+    fn no_reading(&self) -> PyResult<()> {
+        Err(only_reads("reading"))
+    }
+
+    #[getter(clear_poison)]
+    fn no_clear_poison(&self) -> PyResult<()> {
+        Err(only_reads("clear_poison"))
+    }
+
+    #[getter(take_ownership)]
+    fn no_take_ownership(&self) -> PyResult<()> {
+        Err(only_reads("take_ownership"))
+    }
+
+    #[getter(persist)]
+    fn no_persist(&self) -> PyResult<()> {
+        Err(only_reads("persist"))
+    }
+
+    #[getter(is_owner)]
+    fn no_is_owner(&self) -> PyResult<()> {
+        Err(only_reads("is_owner"))
+    }
+
+    #[getter(was_created)]
+    fn no_was_created(&self) -> PyResult<()> {
+        Err(only_reads("was_created"))
     }
 }

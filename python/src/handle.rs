@@ -10,14 +10,7 @@ use pyo3::types::{PyFloat, PyInt, PyTuple, PyType};
 use std::sync::Arc;
 
 /// What both kinds of handles have: they read, wait and follow.
-#[pyclass(
-    module = "neocortex._core",
-    name = "_Handle",
-    subclass,
-    frozen,
-    generic,
-    weakref
-)]
+#[pyclass(module = "neocortex", subclass, frozen, generic, weakref)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Kind,
@@ -27,6 +20,15 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
+    /// Returns in words what it holds: `float`, `float32 (2, 3)`.
+    pub(crate) fn contents(&self, py: Python<'_>) -> PyResult<String> {
+        match &self.kind {
+            Kind::Array { dtype, shape } => Ok(format!("{} {}", dtype.bind(py), shape.bind(py))),
+            Kind::Bytes => Ok(format!("{} bytes", self.size)),
+            _ => Ok(self.dtype(py).getattr("__name__")?.to_string()),
+        }
+    }
+
     fn read_value<'py>(
         &self,
         py: Python<'py>,
@@ -78,9 +80,10 @@ impl Handle {
         Ok((value, version))
     }
 
-    #[pyo3(signature = (since, timeout=None))]
-    fn wait(&self, py: Python<'_>, since: u64, timeout: Option<f64>) -> PyResult<u64> {
+    #[pyo3(signature = (since=None, timeout=None))]
+    fn wait(&self, py: Python<'_>, since: Option<u64>, timeout: Option<f64>) -> PyResult<u64> {
         let version = self.version()?;
+        let since = since.unwrap_or(version);
         if version != since {
             return Ok(version);
         }
@@ -89,12 +92,17 @@ impl Handle {
         })
     }
 
-    #[pyo3(signature = (since, timeout=None))]
+    #[pyo3(signature = (since=None, timeout=None))]
     fn changed<'py>(
         slf: &Bound<'py, Self>,
-        since: u64,
+        since: Option<u64>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        // From now on, and not from when it is awaited.
+        let since = match since {
+            Some(since) => since,
+            None => slf.get().version()?,
+        };
         slf.py()
             .import("neocortex._events")?
             .getattr("changed")?
@@ -244,12 +252,7 @@ impl Handle {
         };
         let version = segment.version();
         drop(entered);
-        let dtype = match &this.kind {
-            Kind::Array { dtype, shape } => {
-                format!("{} {}", dtype.bind(slf.py()), shape.bind(slf.py()))
-            }
-            _ => this.dtype(slf.py()).getattr("__name__")?.to_string(),
-        };
-        Ok(format!("<{class} {key}: {dtype}, {version} commits>"))
+        let contents = this.contents(slf.py())?;
+        Ok(format!("<{class} {key}: {contents}, {version} commits>"))
     }
 }

@@ -6,7 +6,7 @@
 //! | `block`, `lease`, `window` | arrays over the bytes of the segment, for as long as a `with` lasts |
 //! | `follow`, `watch`, `event_loop` | commits in order; changes of many; changes for event loops |
 //! | `value` | from bytes to a value of Python's and back |
-//! | `shared`, `any_segment`, `patience`, `errors` | a handle's segment, its lock, waiting with the interpreter released |
+//! | `shared`, `any_segment`, `patience`, `errors`, `messages` | a handle's segment, its lock, waiting with the interpreter released, what is said of failures |
 //!
 //! **The interpreter** is released by every call that copies more than 4 KiB, or waits. **Threads:** a handle may be used by
 //! any number; nothing relies on the interpreter's lock (`gil_used = false`).
@@ -19,6 +19,7 @@ mod event_loop;
 mod follow;
 mod handle;
 mod lease;
+mod messages;
 mod opening;
 mod patience;
 mod shared;

@@ -3,6 +3,7 @@
 use crate::any_segment::{AnySegment, LockChoice};
 use crate::errors::{own, raise};
 use crate::handle::Handle;
+use crate::messages::{named, other_contents};
 use crate::patience::Patience;
 use crate::shared::Shared;
 use crate::value::Kind;
@@ -141,17 +142,27 @@ pub(crate) fn create(
     );
     let (kind, dtype, shape, size, text, initial): Described<'_> = described.extract()?;
     let kind = Kind::of(&kind, dtype, shape);
+    let has_schema = schema.is_some();
     let schema = schema_from(schema, Some(&text))?;
     let options = choices.options(schema)?;
     let key = key.map(key_from).transpose()?;
     expect_end(py)?;
+    let mut other = None;
     let segment = kind.bytes_of(&initial, size, |initial| {
         // It waits as the options say: here only a signal comes in between.
-        Patience::lasting(None)?.go(py, |_| match &key {
-            Some(key) => AnySegment::create(&options, lock, key, initial),
-            None => create_anywhere(&options, lock, initial),
+        Patience::lasting(None)?.go(py, |_| {
+            let result = match &key {
+                Some(key) => AnySegment::create(&options, lock, key, initial),
+                None => create_anywhere(&options, lock, initial),
+            };
+            other = result.as_ref().err().and_then(other_contents);
+            result
         })
-    })?;
+    });
+    let segment = match (segment, other) {
+        (Err(error), Some(key)) if !has_schema => return Err(named(py, error, key, &text)),
+        (segment, _) => segment?,
+    };
     let shared = Shared::new(segment);
     Ok(Handle {
         shared,
@@ -205,6 +216,7 @@ pub(crate) fn attach(
     expect_end(py)?;
     let patience = Patience::lasting(wait)?;
     let is_patient = wait.is_none_or(|wait| wait > 0.0);
+    let mut other = None;
     let segment = patience.go(py, |left| {
         let options = match is_patient {
             true => options
@@ -212,7 +224,9 @@ pub(crate) fn attach(
                 .wait_for_creator(Some(left).filter(|&left| left != Duration::MAX)),
             false => options.clone(),
         };
-        match attach(&options, &key, size) {
+        let result = attach(&options, &key, size);
+        other = result.as_ref().err().and_then(other_contents);
+        match result {
             // Its creator may finish yet.
             Err(CortexError::NotReady { key, .. }) if is_patient => {
                 let operation = "waiting for its creator";
@@ -220,7 +234,13 @@ pub(crate) fn attach(
             }
             result => result,
         }
-    })?;
+    });
+    let segment = match (segment, other, &text) {
+        (Err(error), Some(key), Some(text)) if schema.is_none() => {
+            return Err(named(py, error, key, text))
+        }
+        (segment, ..) => segment?,
+    };
     let size = segment.size();
     if schema.is_none() && text.is_none() {
         // Bytes of whatever number: what they must be is known only now.
@@ -233,7 +253,7 @@ pub(crate) fn attach(
                 expected: wanted,
                 found: segment.schema(),
             };
-            return Err(raise(py, &error));
+            return Err(named(py, raise(py, &error), segment.key(), &text));
         }
     }
     Ok(Handle {

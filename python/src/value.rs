@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyTypeError, PyValueErro
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyTuple};
 
 /// A copy of more bytes than this is made with the interpreter released.
 const LONG: usize = 4096;
@@ -237,16 +237,19 @@ impl Kind {
     ) -> PyResult<R> {
         let py = value.py();
         match self {
-            Self::Float => write(&value.extract::<f64>()?.to_ne_bytes()),
-            Self::Int => {
-                if !value.is_instance_of::<PyInt>() {
-                    return Err(refused(value, "an int"));
+            Self::Float => match value.extract::<f64>() {
+                Ok(number) => write(&number.to_ne_bytes()),
+                Err(error) if error.is_instance_of::<PyOverflowError>(py) => Err(error),
+                Err(_) => Err(refused(value, "a float")),
+            },
+            // Also what is an int to Python, as numpy's are.
+            Self::Int => match value.extract::<i64>() {
+                Ok(number) => write(&number.to_ne_bytes()),
+                Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
+                    Err(PyOverflowError::new_err("an int of a cortex has 64 bits"))
                 }
-                let number: i64 = value
-                    .extract()
-                    .map_err(|_| PyOverflowError::new_err("an int of a cortex has 64 bits"))?;
-                write(&number.to_ne_bytes())
-            }
+                Err(_) => Err(refused(value, "an int")),
+            },
             Self::Bool => match value.extract::<bool>() {
                 Ok(value) => write(&[u8::from(value)]),
                 Err(_) => Err(refused(value, "a bool")),
@@ -254,8 +257,7 @@ impl Kind {
             Self::Bytes => {
                 let bytes = Bytes::of(value, false)?;
                 if bytes.len() != size {
-                    let text =
-                        format!("{} bytes are given, and the cortex has {size}", bytes.len());
+                    let text = format!("{} bytes are given, and it has {size}", bytes.len());
                     return Err(PyValueError::new_err(text));
                 }
                 write(bytes.get())
@@ -321,7 +323,7 @@ impl Kind {
 
 fn refused(value: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
     let text = match value.get_type().name() {
-        Ok(name) => format!("{wanted} is shared, not a {name}"),
+        Ok(name) => format!("{wanted} is written to it, and this is of type {name}"),
         Err(error) => return error,
     };
     PyTypeError::new_err(text)

@@ -5,6 +5,7 @@ use crate::handle::Handle;
 use crate::patience::Patience;
 use crate::shared::{EndsWaits, Shared};
 use neocortex::{CortexError, Interrupter, WaitSet};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::{Arc, Weak};
@@ -51,12 +52,22 @@ impl Drop for Registered<'_, '_> {
 #[pyo3(signature = (seen, timeout=None))]
 pub(crate) fn wait_any<'py>(
     py: Python<'py>,
-    seen: &Bound<'py, PyDict>,
+    seen: &Bound<'py, PyAny>,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let wrong = |what: &Bound<'_, PyAny>| -> PyErr {
+        let text = "wait_any is given a dict of cortexes and the versions that were seen, {cortex: cortex.version}";
+        match what.get_type().name() {
+            Ok(name) => PyTypeError::new_err(format!("{text}, and not a {name}")),
+            Err(error) => error,
+        }
+    };
+    let seen = seen.cast::<PyDict>().map_err(|_| wrong(seen))?;
     let mut handles = Vec::with_capacity(seen.len());
     for (handle, since) in seen.iter() {
-        handles.push((handle.cast_into::<Handle>()?, since.extract()?));
+        let since = since.extract()?;
+        let handle = handle.cast_into::<Handle>();
+        handles.push((handle.map_err(|error| wrong(&error.into_inner()))?, since));
     }
     if handles.is_empty() {
         let text = "no cortex to wait for".to_owned();
