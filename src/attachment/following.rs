@@ -4,13 +4,12 @@ use super::Attachment;
 use crate::protocol::participants::Id;
 use crate::protocol::room;
 use crate::sys::futex;
-use std::sync::atomic::Ordering;
 
 impl Attachment {
     /// Returns the last commit for which the followers that registered leave room: the committed one where that is all.
     pub(crate) fn last_with_room(&self) -> u64 {
         let lines = || {
-            let used = self.mapped.header().high_water.load(Ordering::Relaxed);
+            let used = self.mapped.header().in_use.count();
             let slots = 0..used.min(self.mapped.layout.shape.participants);
             slots.map(|slot| (slot, self.line(slot)))
         };

@@ -183,8 +183,8 @@ impl Attachment {
             // SAFETY: the lock area of this segment, whose lock this is the `settle` of; the beacon has just
             // been claimed.
             let settle = || unsafe { (self.settle)(self.lock_memory(), slot) };
-            let high_water = &self.mapped.header().high_water;
-            let id = participants::move_in(slot, self.line(slot), high_water, settle);
+            let in_use = &self.mapped.header().in_use;
+            let id = participants::move_in(slot, self.line(slot), in_use, settle);
             return Ok(Some(id));
         }
         Ok(None)
@@ -235,6 +235,20 @@ impl Attachment {
     fn all(&self) -> Result<BeaconValues, Cause> {
         self.check_ids()?;
         self.beacons.all()
+    }
+
+    /// Has every line that is looked at be one that may count: asks the kernel up to which slot participants live.
+    #[cold]
+    pub(crate) fn leave_out_the_gone(&self) {
+        let in_use = &self.mapped.header().in_use;
+        let seen = in_use.look();
+        // Where it cannot be known, all are looked at as before.
+        let Ok(lit) = self.all() else { return };
+        let count = lit
+            .iter()
+            .rposition(|&lit| lit != 0)
+            .map_or(0, |slot| slot + 1);
+        in_use.lower(seen, count as u32);
     }
 
     /// Returns how many participants live now.

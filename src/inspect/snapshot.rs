@@ -51,8 +51,7 @@ fn describe(
     status: &Status,
 ) -> SysResult<SegmentInfo> {
     let (header, shape, ledger) = (mapped.header(), &mapped.layout.shape, mapped.ledger());
-    let high_water = header.high_water.load(Ordering::Relaxed);
-    let used = 0..high_water.min(shape.participants);
+    let used = 0..shape.participants;
     // The order of the next steps matters: see the top of this file.
     let lines = used.clone().map(|slot| mapped.line(slot).load());
     let before: Vec<u32> = gather(used.len(), lines)?;

@@ -35,6 +35,10 @@ use std::time::Duration;
 /// How long a writer lets readers that waited go first.
 const COURTESY: Duration = Duration::from_millis(1);
 
+/// Every so many looks at many lines, a writer asks which of them are in use. To ask takes as long as to look at some
+/// thousand lines, or less where there are fewer.
+const LOOKS: u32 = 256;
+
 /// Why a reader is not let in whose line counts too many already.
 const CROWDED: Cause = Cause::Busy(busy::CROWDED);
 
@@ -47,6 +51,8 @@ const CROWDED: Cause = Cause::Busy(busy::CROWDED);
 pub struct RwLock {
     ownership: Ownership,
     queue: NonNull<AtomicU32>,
+    /// How often this handle has looked at many lines.
+    looks: AtomicU32,
 }
 
 // SAFETY: the pointer is into the mapping that `ownership` keeps alive, and to an atomic.
@@ -132,10 +138,19 @@ impl RwLock {
     fn reading_slots(&self) -> impl Iterator<Item = u32> + '_ {
         let attachment = &*self.ownership.attachment;
         readers::reading_slots(
-            &attachment.mapped.header().high_water,
+            &attachment.mapped.header().in_use,
             attachment.mapped.layout.shape.participants,
             |slot| attachment.line(slot),
+            || self.look_at_many(),
         )
+    }
+
+    /// Now and then asks which of many lines are in use.
+    #[cold]
+    fn look_at_many(&self) {
+        if self.looks.fetch_add(1, Ordering::Relaxed) % LOOKS == 0 {
+            self.ownership.attachment.leave_out_the_gone();
+        }
     }
 
     /// Takes the lock for writing, waiting for the readers that were let in and for those that have the turn.
@@ -181,7 +196,12 @@ unsafe impl CortexSync for RwLock {
         let ownership = Ownership::new(&site, WaitPolicy::WordForAll, Self::SHARED_SIZE)?;
         // SAFETY: within the SHARED_SIZE bytes that there are (`Ownership::new`).
         let queue = unsafe { site.memory().add(Ownership::SHARED_SIZE) }.cast();
-        Ok(Self { ownership, queue })
+        let looks = AtomicU32::new(0);
+        Ok(Self {
+            ownership,
+            queue,
+            looks,
+        })
     }
 
     unsafe fn read_lock(&self, wait: Wait) -> CortexResult<()> {

@@ -11,6 +11,7 @@
 //! | [`room`] | followers that writers wait for |
 //! | [`lifecycle`] | the state of a segment, and which process changes it |
 //! | [`participants`] | slots, their tenants and generations, and their lines in the segment |
+//! | [`slots_in_use`] | up to which slot all lines are looked at |
 //! | [`beacons`] | which participants live: the semaphore set of a segment |
 //! | [`ownership`] | which participant removes the segment at the end |
 //! | [`interrupts`] | ending the waits of a handle |
@@ -42,4 +43,5 @@ pub(crate) mod room;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod scripted;
 pub(crate) mod signal;
+pub(crate) mod slots_in_use;
 pub(crate) mod telling;

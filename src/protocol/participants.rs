@@ -7,6 +7,7 @@
 
 use crate::error::Cause;
 use crate::protocol::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::protocol::slots_in_use::SlotsInUse;
 
 const GENERATION_BITS: u32 = 18;
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
@@ -71,7 +72,7 @@ pub(crate) fn standing(
 pub(crate) fn move_in(
     slot: u32,
     line: &ParticipantLine,
-    high_water: &AtomicU32,
+    in_use: &SlotsInUse,
     settle: impl FnOnce(),
 ) -> Id {
     // We hold the beacon, the generation is still the dead tenant's: no other process acts for this
@@ -79,7 +80,7 @@ pub(crate) fn move_in(
     settle();
     // Before this participant can add a reader: a writer that misses it in its scan is seen by the
     // reader's look at the owner word. The fences of both order it.
-    high_water.fetch_max(slot + 1, Ordering::Relaxed);
+    in_use.raise(slot);
     Id::new(slot, line.raise_generation())
 }
 

@@ -18,9 +18,13 @@ use super::owner_word::{self, OwnerWorld};
 use crate::error::Cause;
 use crate::protocol::atomics::{fence_after_rmw, AtomicU32, Ordering};
 use crate::protocol::participants::{ParticipantLine, READERS_CEILING};
+use crate::protocol::slots_in_use::SlotsInUse;
 
 /// The bit of the queue word that is set while it is the waiting readers' turn.
 pub(crate) const TURN: u32 = 1 << 31;
+
+/// Up to so many lines it does not matter how many of them are in use.
+const MANY: u32 = 16;
 
 /// How a reader's attempt ended. Its line counts it in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,15 +141,20 @@ fn leave_queue(queue: &AtomicU32) -> bool {
 }
 
 /// Returns the slots whose lines count readers when they are looked at, one after the other. The caller has just
-/// swapped itself into the word: once each of them was found empty, or [outwaited](outwait), no reader is in.
+/// swapped itself into the word: once each of them was found empty, or [outwaited](outwait), no reader is in. `many` is
+/// called where they are more than a writer looks at for nothing.
 #[inline]
 pub(crate) fn reading_slots<'a>(
-    high_water: &AtomicU32,
+    in_use: &SlotsInUse,
     limit: u32,
     line: impl Fn(u32) -> &'a ParticipantLine,
+    many: impl FnOnce(),
 ) -> impl Iterator<Item = u32> {
     fence_after_rmw();
-    let used = high_water.load(Ordering::Relaxed).min(limit);
+    let used = in_use.count().min(limit);
+    if used > MANY {
+        many();
+    }
     (0..used).filter(move |&slot| ParticipantLine::readers(line(slot).load()) != 0)
 }
 

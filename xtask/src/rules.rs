@@ -42,6 +42,7 @@ pub const MODELS: &[(&str, &[&str])] = &[
         &["owner", "signal", "rwlock", "membership"],
     ),
     ("protocol/readers.rs", &["rwlock"]),
+    ("protocol/slots_in_use.rs", &["rwlock"]),
 ];
 
 #[rustfmt::skip]
@@ -174,9 +175,15 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         what: "a tenant beyond the lines that writers look at",
-        file: "protocol/participants.rs",
-        from: "fetch_max(slot + 1, Ordering::Relaxed)",
-        to: "fetch_max(slot + u32::from(!WEAK), Ordering::Relaxed)",
+        file: "protocol/slots_in_use.rs",
+        from: "max(slot + 1)",
+        to: "max(slot + u32::from(!WEAK))",
+    },
+    Rule {
+        what: "a tenant that joins and does not change the mark",
+        file: "protocol/slots_in_use.rs",
+        from: "wrapping_add(1)",
+        to: "wrapping_add(u64::from(!WEAK))",
     },
     Rule {
         what: "a dead reader is never forgotten",

@@ -1,15 +1,47 @@
 //! What a field of the header is made of, and the macro that makes the header from its table.
 
 use crate::protocol::atomics::{AtomicU32, Ordering};
+#[cfg(any(loom, test))]
+use crate::protocol::slots_in_use::SlotsInUse;
+
+/// A part of the header as the kernel hands it out: all zeros.
+#[cfg(any(loom, test))]
+pub(crate) trait Blank {
+    fn blank() -> Self;
+}
+
+#[cfg(any(loom, test))]
+impl Blank for AtomicU32 {
+    fn blank() -> Self {
+        Self::new(0)
+    }
+}
+
+#[cfg(any(loom, test))]
+impl<const COUNT: usize> Blank for [AtomicU32; COUNT] {
+    fn blank() -> Self {
+        std::array::from_fn(|_| Blank::blank())
+    }
+}
+
+#[cfg(any(loom, test))]
+impl Blank for Field64 {
+    fn blank() -> Self {
+        Self(Blank::blank())
+    }
+}
+
+#[cfg(any(loom, test))]
+impl Blank for SlotsInUse {
+    fn blank() -> Self {
+        Self::new()
+    }
+}
 
 /// A field of the header: words of 32 bits that are loaded and stored with relaxed ordering, each once.
 pub(crate) trait Field {
     /// The type of the value that the field holds.
     type Value: PartialEq;
-
-    /// Returns the field as the kernel hands it out: all zeros.
-    #[cfg(any(loom, test))]
-    fn blank() -> Self;
 
     fn load(&self) -> Self::Value;
 
@@ -18,11 +50,6 @@ pub(crate) trait Field {
 
 impl Field for AtomicU32 {
     type Value = u32;
-
-    #[cfg(any(loom, test))]
-    fn blank() -> Self {
-        Self::new(0)
-    }
 
     fn load(&self) -> u32 {
         Self::load(self, Ordering::Relaxed)
@@ -35,11 +62,6 @@ impl Field for AtomicU32 {
 
 impl<const COUNT: usize> Field for [AtomicU32; COUNT] {
     type Value = [u32; COUNT];
-
-    #[cfg(any(loom, test))]
-    fn blank() -> Self {
-        std::array::from_fn(|_| AtomicU32::blank())
-    }
 
     fn load(&self) -> [u32; COUNT] {
         std::array::from_fn(|index| Field::load(&self[index]))
@@ -58,11 +80,6 @@ pub(crate) struct Field64([AtomicU32; 2]);
 
 impl Field for Field64 {
     type Value = u64;
-
-    #[cfg(any(loom, test))]
-    fn blank() -> Self {
-        Self(Field::blank())
-    }
 
     fn load(&self) -> u64 {
         bytemuck::cast(Field::load(&self.0))
@@ -173,7 +190,7 @@ macro_rules! header {
             /// Returns the header as the kernel hands it out: all zeros.
             #[cfg(any(loom, test))]
             pub(crate) fn new() -> Self {
-                Self { $($field: Field::blank(),)* }
+                Self { $($field: Blank::blank(),)* }
             }
 
             /// Writes all that is known when the segment is made, in the order of the fields.

@@ -1,17 +1,20 @@
 //! The header: its fields in one table, from which follow the structure, its writing, its reading and the page
 //! `docs/segment.md`.
 //!
-//! **Invariants.** It is written once, before `state` becomes ready, except for `state`, `high_water` and `owner`. An
+//! **Invariants.** It is written once, before `state` becomes ready, except for `state`, `owner` and `in_use`. An
 //! attacher reads each field once, computes every offset from the few that are free, and refuses the segment if one
 //! differs. No field wider than 32 bits is loaded in one piece, because a 32-bit program may see the segment read-only
 //! and have no such load.
 
+#[cfg(any(loom, test))]
+use super::fields::Blank;
 use super::fields::{header, Field, Field64, Stored};
 use super::layout::{Layout, Shape, HEADER_SIZE, LOSSLESS, RECORDS};
 use super::state;
 use crate::error::Cause;
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::name;
+use crate::protocol::slots_in_use::SlotsInUse;
 
 /// `NEOCORTX` in memory order.
 pub(crate) const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"NEOC"), u32::from_ne_bytes(*b"ORTX")];
@@ -51,8 +54,8 @@ header! {
         participants_offset: AtomicU32, follows { |layout| layout.participants_offset as u32 };
         /// 1 to 4096
         participant_limit: AtomicU32, chosen { participants };
-        /// one above the highest participant slot ever claimed
-        pub(crate) high_water: AtomicU32, later;
+        /// reserved, 0
+        unused: AtomicU32, later;
         /// key of the semaphore set, written before the set is made
         pub(crate) beacon_key: AtomicU32, later;
         /// its id plus one; 0 before it is made
@@ -77,6 +80,8 @@ header! {
         name_length: AtomicU32, follows { |layout| layout.shape.name.len() as u32 };
         /// the name of the segment: up to 255 bytes of UTF-8, ended by a 0 ([names](#names))
         name: [AtomicU32; NAME_WORDS], chosen { name };
+        /// one above the highest participant slot in use (16 bits), and how often that has changed (48 bits)
+        pub(crate) in_use: SlotsInUse, later;
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::Cause;
 use crate::protocol::atomics::{fence, Ordering};
 use crate::protocol::owner_word::{self, OwnerWorld};
 use crate::protocol::participants::{self, Id, ParticipantLine, Standing};
+use crate::protocol::slots_in_use::SlotsInUse;
 use loom::sync::atomic::AtomicU32 as Semaphore;
 use loom::sync::{Condvar, Mutex};
 use std::cell::Cell;
@@ -94,7 +95,7 @@ pub(super) struct Kernel {
     pub(super) word: AtomicU32,
     pub(super) queue: AtomicU32,
     pub(super) lines: [ParticipantLine; SLOTS],
-    pub(super) high_water: AtomicU32,
+    pub(super) in_use: SlotsInUse,
     beacons: [Beacon; SLOTS],
     sleep_queue: SleepQueue,
     line_bed: SleepQueue,
@@ -121,7 +122,7 @@ impl Kernel {
             word: AtomicU32::new(0),
             queue: AtomicU32::new(0),
             lines: std::array::from_fn(|_| ParticipantLine::new()),
-            high_water: AtomicU32::new(0),
+            in_use: SlotsInUse::new(),
             beacons: std::array::from_fn(|_| Beacon::new()),
             sleep_queue: SleepQueue::new(),
             line_bed: SleepQueue::new(),
@@ -147,7 +148,7 @@ impl Kernel {
             return None;
         }
         let line = &self.lines[slot as usize];
-        Some(participants::move_in(slot, line, &self.high_water, || {
+        Some(participants::move_in(slot, line, &self.in_use, || {
             owner_word::settle(&self.word, slot);
         }))
     }

@@ -7,6 +7,7 @@ use crate::error::Cause;
 use crate::protocol::atomics::{AtomicU32, Ordering};
 use crate::protocol::ownership;
 use crate::protocol::participants::{self, Id, ParticipantLine, Standing};
+use crate::protocol::slots_in_use::SlotsInUse;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -17,7 +18,7 @@ struct Segment {
     is_removed: AtomicU32,
     lines: [ParticipantLine; SLOTS],
     beacons: [Beacon; SLOTS],
-    high_water: AtomicU32,
+    in_use: SlotsInUse,
 }
 
 impl Segment {
@@ -28,7 +29,7 @@ impl Segment {
             is_removed: AtomicU32::new(0),
             lines: std::array::from_fn(|_| ParticipantLine::new()),
             beacons: std::array::from_fn(|_| Beacon::new()),
-            high_water: AtomicU32::new(0),
+            in_use: SlotsInUse::new(),
         };
         let creator = segment.join(0);
         assert!(segment.take(creator));
@@ -37,7 +38,7 @@ impl Segment {
 
     fn join(&self, slot: u32) -> Id {
         assert!(self.beacons[slot as usize].claim());
-        participants::move_in(slot, &self.lines[slot as usize], &self.high_water, || {})
+        participants::move_in(slot, &self.lines[slot as usize], &self.in_use, || {})
     }
 
     fn is_alive(&self, id: Id) -> Result<bool, Cause> {

@@ -58,7 +58,7 @@ impl Guarded {
         }
         let kernel = &self.kernel;
         let line = |slot: u32| &kernel.lines[slot as usize];
-        let is_drained = readers::reading_slots(&kernel.high_water, SLOTS as u32, line)
+        let is_drained = readers::reading_slots(&kernel.in_use, SLOTS as u32, line, || ())
             .all(|slot| readers::outwait(slot, line(slot), me).is_ok());
         if is_drained {
             self.value.with_mut(|value| {
@@ -124,6 +124,56 @@ fn a_reader_that_has_just_joined_is_not_overlooked() {
         let mut me = Participant::new(&guarded.kernel, writer, Sleep::Naps).waking_all();
         assert!(guarded.write(&mut me));
         assert!(reader.join().unwrap() <= 1);
+    });
+}
+
+impl Kernel {
+    /// As `Attachment::leave_out_the_gone`.
+    fn leave_out_the_gone(&self) {
+        let seen = self.in_use.look();
+        let end = (0..SLOTS as u32).rev().find(|&slot| self.is_lit(slot));
+        self.in_use.lower(seen, end.map_or(0, |slot| slot + 1));
+    }
+}
+
+/// A process joins where one was that has gone, and reads, while a writer leaves out the lines of those that have gone.
+#[test]
+fn a_reader_that_joins_is_not_left_out_with_the_gone() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 2].map(|slot| guarded.kernel.join(slot).unwrap());
+        guarded.kernel.put_out(2);
+        let other = Arc::clone(&guarded);
+        let reader = thread::spawn(move || {
+            let id = other.kernel.join(2).unwrap();
+            let mut me = Participant::new(&other.kernel, id, Sleep::Naps).waking_all();
+            other.read(&mut me).unwrap()
+        });
+        let mut me = Participant::new(&guarded.kernel, ids[0], Sleep::Naps).waking_all();
+        guarded.kernel.leave_out_the_gone();
+        assert!(guarded.write(&mut me));
+        assert!(reader.join().unwrap() <= 1);
+    });
+}
+
+/// A reader goes, one process leaves its line out, and another, which writes, does not look at it any more.
+#[test]
+fn a_writer_comes_after_what_a_reader_loaded_that_is_left_out() {
+    explore(Some(3), || {
+        let guarded = Guarded::new();
+        let ids = [0, 1, 2].map(|slot| guarded.kernel.join(slot).unwrap());
+        let others = [Arc::clone(&guarded), Arc::clone(&guarded)];
+        let [writing, looking] = others;
+        let writer = thread::spawn(move || {
+            let mut me = Participant::new(&writing.kernel, ids[0], Sleep::Naps).waking_all();
+            assert!(writing.write(&mut me));
+        });
+        let looker = thread::spawn(move || looking.kernel.leave_out_the_gone());
+        let mut me = Participant::new(&guarded.kernel, ids[2], Sleep::Naps).waking_all();
+        assert!(guarded.read(&mut me).unwrap() <= 1);
+        guarded.kernel.put_out(2);
+        looker.join().unwrap();
+        writer.join().unwrap();
     });
 }
 

@@ -65,17 +65,17 @@ fn a_line_counts_readers_beside_the_generation() {
 
 #[test]
 fn a_tenant_settles_first_and_is_within_the_lines_that_writers_look_at() {
-    let (line, high_water) = (ParticipantLine::new(), AtomicU32::new(0));
+    let (line, in_use) = (ParticipantLine::new(), SlotsInUse::new());
     for (slot, generation, high) in [(3, 1, 4), (0, 2, 4), (7, 3, 8)] {
         let mut is_settled = false;
-        let id = move_in(slot, &line, &high_water, || {
+        let id = move_in(slot, &line, &in_use, || {
             is_settled = true;
             assert_eq!(line.generation(), generation - 1);
         });
         assert!(is_settled);
         assert_eq!(id, Id::new(slot, generation));
         assert_eq!(line.generation(), generation);
-        assert_eq!(high_water.load(Ordering::Relaxed), high);
+        assert_eq!(in_use.count(), high);
     }
 }
 

@@ -157,6 +157,29 @@ fn who_leaves_the_queue_last_ends_the_turn() {
     }
 }
 
+/// Slots below this one are in use.
+fn in_use(end: u32) -> SlotsInUse {
+    let in_use = SlotsInUse::new();
+    if let Some(last) = end.checked_sub(1) {
+        in_use.raise(last);
+    }
+    in_use
+}
+
+#[test]
+fn only_where_there_are_many_lines_it_is_asked_which_are_in_use() {
+    let lines: Vec<_> = (0..17).map(|_| counting(0)).collect();
+    for (end, expected) in [(16, false), (17, true)] {
+        let mut is_asked = false;
+        let line = |slot: u32| &lines[slot as usize];
+        assert_eq!(
+            reading_slots(&in_use(end), 17, line, || is_asked = true).count(),
+            0
+        );
+        assert_eq!(is_asked, expected);
+    }
+}
+
 #[test]
 fn a_writer_waits_for_the_lines_that_count_and_are_in_use() {
     let lines = [0, 1, 0, 2, 1].map(counting);
@@ -167,15 +190,16 @@ fn a_writer_waits_for_the_lines_that_count_and_are_in_use() {
         (5, 5, vec![1, 3, 4]),
         (5, 4, vec![1, 3]),
         // Whatever a peer has scribbled there.
-        (u32::MAX, 5, vec![1, 3, 4]),
+        (0xffff, 5, vec![1, 3, 4]),
     ] {
-        let high_water = AtomicU32::new(high);
-        let reading = reading_slots(&high_water, limit, |slot| &lines[slot as usize]);
+        let in_use = in_use(high);
+        let nobody_asks = || panic!("these are few");
+        let reading = reading_slots(&in_use, limit, |slot| &lines[slot as usize], nobody_asks);
         assert_eq!(reading.collect::<Vec<_>>(), expected);
     }
     // A line is looked at when its turn has come: one that is empty by then is not waited for.
-    let high_water = AtomicU32::new(5);
-    let mut reading = reading_slots(&high_water, 5, |slot| &lines[slot as usize]);
+    let in_use = in_use(5);
+    let mut reading = reading_slots(&in_use, 5, |slot| &lines[slot as usize], || ());
     assert_eq!(reading.next(), Some(1));
     while ParticipantLine::readers(lines[3].load()) != 0 {
         lines[3].remove_reader();
