@@ -3,13 +3,13 @@
 use crate::c;
 use crate::contest::{Contest, Row, Settings, Target, RUST};
 use crate::work::number::cortex;
-use neocortex::{Cortex, SeqLock};
+use neocortex::{Cortex, CortexBuilder, SeqLock};
 
 const CREATE: &str = "create and drop";
 const ATTACH: &str = "attach and drop";
 
-/// Of a default cortex of an `f64`: header, 128 participants, two slots.
-const SIZE: usize = 8832;
+/// Of a default cortex of an `f64`: header and lines, lock, 128 participants; its slots are in the commit line.
+const SIZE: usize = 704 + 64 + 128 * 64;
 
 pub fn rows(settings: &Settings) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -17,10 +17,21 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
     let key = cortex::<SeqLock>().key();
     if settings.wants(CREATE) {
         let old = cortex::<SeqLock>().key();
+        let name = format!("peers/created/{}", std::process::id());
         // SAFETY: no pointers.
         let contest = unsafe {
             Contest::new(CREATE)
                 .timed(RUST, |n| (0..n).for_each(|_| drop(cortex::<SeqLock>())))
+                .timed("neocortex by name", |n| {
+                    for _ in 0..n {
+                        drop(
+                            CortexBuilder::new(42.0)
+                                .key(name.as_str())
+                                .create()
+                                .expect("a free name"),
+                        );
+                    }
+                })
                 .timed("neocortex 3.0.3", |n| {
                     for _ in 0..n {
                         let builder = neocortex3::CortexBuilder::new(42.0).key(old);
@@ -42,6 +53,9 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
     }
     if settings.wants(ATTACH) {
         let owner = cortex::<SeqLock>();
+        let name = format!("peers/attached/{}", std::process::id());
+        let named = CortexBuilder::new(42.0).key(name.as_str()).create();
+        let named = named.expect("a free name");
         let mut segment = 0;
         // SAFETY: a live place for the id.
         let set = unsafe { c::peers_found(key, SIZE, &mut segment) };
@@ -54,6 +68,11 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
                         drop(Cortex::<f64>::attach(owner.key()).expect("attach"));
                     }
                 })
+                .timed("neocortex by name", |n| {
+                    for _ in 0..n {
+                        drop(Cortex::<f64>::attach(name.as_str()).expect("attach"));
+                    }
+                })
                 .timed("(the system calls it needs)", |n| {
                     c::peers_attach(key, set, false, n)
                 })
@@ -64,6 +83,7 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
                 .target(Target::new(1.5, "(the system calls it needs)"))
                 .run(settings),
         );
+        drop(named);
         // SAFETY: made above; IPC_RMID takes no buffer.
         unsafe {
             libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut());
