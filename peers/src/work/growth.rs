@@ -35,7 +35,7 @@ pub fn rows(settings: &Settings) -> Vec<Row> {
 /// A cortex in which so many participants live, all of this process.
 struct Crowd<L: CortexSync> {
     owner: Cortex<f64, L>,
-    _others: Vec<Cortex<f64, L>>,
+    others: Vec<Cortex<f64, L>>,
 }
 
 impl<L: CortexSync> Crowd<L> {
@@ -47,8 +47,15 @@ impl<L: CortexSync> Crowd<L> {
             .expect("a cortex");
         // The last place is left for the one that attaches and drops.
         let others = (1..count.min(4095)).map(|_| Cortex::attach(owner.key()).expect("attach"));
-        let _others = others.collect();
-        Self { owner, _others }
+        let others = others.collect();
+        Self { owner, others }
+    }
+
+    /// A cortex in which so many participants have lived, of which one does now.
+    fn gone(count: usize) -> Self {
+        let mut crowd = Self::new(count);
+        crowd.others.clear();
+        crowd
     }
 }
 
@@ -56,17 +63,20 @@ fn participants(settings: &Settings) -> Vec<Row> {
     let sizes = [1, 16, 256, 4095];
     let seqlocks = sizes.map(Crowd::<SeqLock>::new);
     let rwlocks = sizes.map(Crowd::<RwLock>::new);
+    let deserted = sizes.map(Crowd::<RwLock>::gone);
     let mut contests = [
         "read f64 (constant)",
         "write f64 (constant)",
         "RwLock read guard (constant)",
         "RwLock write (linear)",
+        "RwLock write, when they have gone (constant)",
         "attach and drop, room for 4096 (linear)",
     ]
     .map(|work| Contest::new(format!("{PARTICIPANTS}: {work}")));
     for (index, size) in sizes.into_iter().enumerate() {
         let (seqlock, rwlock) = (&seqlocks[index].owner, &rwlocks[index].owner);
-        let [read, write, guard, exclude, attach] = contests;
+        let [read, write, guard, exclude, alone, attach] = contests;
+        let deserted = &deserted[index].owner;
         contests = [
             read.timed(size.to_string(), move |n| {
                 (0..n).fold(0, |seen, _| seen ^ seqlock.read().expect("read").to_bits())
@@ -81,6 +91,9 @@ fn participants(settings: &Settings) -> Vec<Row> {
             }),
             exclude.timed(size.to_string(), move |n| {
                 (0..n).for_each(|_| rwlock.write(1.5).expect("write"));
+            }),
+            alone.timed(size.to_string(), move |n| {
+                (0..n).for_each(|_| deserted.write(1.5).expect("write"));
             }),
             attach.timed(size.to_string(), move |n| {
                 (0..n).for_each(|_| {

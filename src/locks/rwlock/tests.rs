@@ -122,3 +122,38 @@ fn a_writer_gives_way_while_it_is_the_readers_turn_and_not_for_ever() {
     set(0);
     a.release(Access::Write).unwrap();
 }
+
+/// Writers leave out the lines of a crowd that has gone, and look at the line of whoever comes after it.
+#[test]
+fn what_a_crowd_costs_goes_with_it_and_nobody_who_comes_is_left_out() {
+    let a = Handle::<RwLock>::create();
+    let in_use = || a.segment.attachment.mapped.header().in_use.count();
+    let write = |times| {
+        for _ in 0..times {
+            a.write_lock(Wait::Never).unwrap();
+            a.release(Access::Write).unwrap();
+        }
+    };
+    let mut crowd: Vec<_> = (1..40).map(|_| a.attach()).collect();
+    // All of them live: however often it is asked, none is left out.
+    write(LOOKS + 1);
+    assert_eq!(in_use(), 40);
+    crowd.truncate(19);
+    write(LOOKS);
+    assert_eq!(in_use(), 20);
+    let newcomer = a.attach();
+    assert_eq!((Id(newcomer.id()).slot(), in_use()), (Some(20), 21));
+    newcomer.read_lock(Wait::Never).unwrap();
+    is_late(a.write_lock(Wait::Never), "write");
+    assert!(!a.try_write_fast(a.id()));
+    newcomer.release(Access::Read).unwrap();
+    write(1);
+    // Few lines are not worth asking.
+    drop((newcomer, crowd));
+    write(LOOKS);
+    assert_eq!(in_use(), 1);
+    let few: Vec<_> = (1..16).map(|_| a.attach()).collect();
+    drop(few);
+    write(LOOKS);
+    assert_eq!(in_use(), 16);
+}
