@@ -27,6 +27,7 @@
 //! | [`values`] | no commit twice, frames filled in place, waits and signals, memory that is there |
 //! | [`logs`] | every commit in order, or the newest: logs, queues, frames |
 //! | [`waiting`] | whichever of many values changes; thousands of them |
+//! | [`calls`] | every call of the library, in short programs |
 //! | [`guarantees`] | what is guaranteed, what survives what, known limits |
 //! | [`errors`] | each error, and what to do |
 //! | [`command`] | the command `neocortex` |
@@ -58,6 +59,9 @@ pub mod logs {}
 
 #[doc = include_str!("../docs/guide/waiting.md")]
 pub mod waiting {}
+
+#[doc = include_str!("../docs/guide/calls.md")]
+pub mod calls {}
 
 #[doc = include_str!("../docs/guide/crashes.md")]
 pub mod crashes {}

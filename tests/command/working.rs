@@ -79,6 +79,117 @@ fn what_a_script_writes_a_program_reads() {
         succeeds(&["read", text, "--as", "hex", "--length", "2"]),
         "00ff\n"
     );
+    // Structures, as a C compiler lays them.
+    succeeds(&["write", text, "--as", "u32,f64", "7", "-1.5"]);
+    assert_eq!(cortex.read().unwrap()[1], -1.5);
+    assert_eq!(succeeds(&["read", text, "--as", "u32,f64"]), "7 -1.5\n");
+    assert_eq!(
+        succeeds(&["read", text, "--as", "u32,u8x4,f64"]),
+        "7 0 0 0 0 -1.5\n"
+    );
+    assert_eq!(
+        succeeds(&["read", text, "--as", "u32x1,hexx4,f64"]),
+        "7 00000000 -1.5\n"
+    );
+    let halves = [1, 1, 0, 1, 2, 1, 0, 2];
+    assert!(pour(&["write", text], &[halves, halves].concat())
+        .status
+        .success());
+    assert_eq!(
+        succeeds(&["read", text, "--as", "u16,u8,u8,u32"]),
+        "257 0 1 33554690; 257 0 1 33554690\n"
+    );
+    assert_eq!(
+        succeeds(&["read", text, "--as", "u8x2,u16,i32"]),
+        "1 1 256 33554690; 1 1 256 33554690\n"
+    );
+    // Without padding a structure is shorter.
+    succeeds(&[
+        "write",
+        text,
+        "--as",
+        "packed:u8,f32,utf8x3",
+        "9",
+        "0.5",
+        "ab",
+        "8",
+        "2.5",
+        "abc",
+    ]);
+    assert_eq!(
+        run(&["read", text]).stdout,
+        [
+            &[9][..],
+            &0.5_f32.to_ne_bytes(),
+            b"ab\0\x08",
+            &2.5_f32.to_ne_bytes(),
+            b"abc"
+        ]
+        .concat()
+    );
+    assert_eq!(
+        succeeds(&["read", text, "--as", "packed:u8,f32,utf8x3"]),
+        "9 0.5 \"ab\"; 8 2.5 \"abc\"\n"
+    );
+    assert_eq!(
+        succeeds(&[
+            "read",
+            text,
+            "--as",
+            "packed:u8,f32,utf8x3",
+            "--offset",
+            "8"
+        ]),
+        "8 2.5 \"abc\"\n"
+    );
+    let shown = json(&[
+        "inspect",
+        text,
+        "--as",
+        "packed:u8,u64,u8x1,i16x3",
+        "--json",
+    ]);
+    assert_eq!(shown["value"].as_array().map(Vec::len), Some(1), "{shown}");
+    let (fields, strings) = (&shown["value"][0], &shown["value_strings"][0]);
+    assert_eq!(fields[0], 9);
+    assert_eq!(
+        (
+            fields[2].as_array().map(Vec::len),
+            fields[3].as_array().map(Vec::len)
+        ),
+        (Some(1), Some(3))
+    );
+    assert_eq!(
+        strings[1].as_str(),
+        Some(&*fields[1].to_string()),
+        "{shown}"
+    );
+    assert!(strings[0].is_null());
+    let lines = succeeds(&["inspect", text, "--as", "packed:u8,f32,utf8x3"]);
+    assert!(lines.contains("\n00000008  8 2.5 \"abc\"\n"), "{lines}");
+    // What is no structure, no number of whole ones, or no value of a field, changes nothing.
+    let before = cortex.version();
+    for wrong in [
+        "u32,",
+        "u32,f65",
+        "u8x0",
+        "x4",
+        "packed:",
+        "u8x99999999999999999999",
+        "u32;f64",
+        "",
+    ] {
+        fails(2, &["read", text, "--as", wrong]);
+    }
+    let told = fails(2, &["read", text, "--as", "u32,f65"]);
+    assert!(told.contains("u32,f64,u8x16"), "{told}");
+    fails(2, &["read", text, "--as", "u32,f64,u8"]);
+    fails(2, &["write", text, "--as", "u32,f64", "7"]);
+    fails(2, &["write", text, "--as", "u32,f64", "7", "1", "7"]);
+    fails(2, &["write", text, "--as", "utf8x3,u8", "four", "1"]);
+    fails(2, &["write", text, "--as", "hexx2,u8", "aa", "1"]);
+    fails(2, &["write", text, "--as", "u8,u8", "256", "1"]);
+    assert_eq!(cortex.version(), before);
     // Refused as a whole, and nothing is written.
     let before = cortex.version();
     for bytes in [17, 1 << 20] {
@@ -393,7 +504,9 @@ fn numbers_are_in_their_shortest_form_and_exact_in_json() {
     }
     let guide = include_str!("../../docs/guide/command.md");
     let example = guide.lines().find(|line| line.starts_with("KEY ")).unwrap();
-    assert_eq!(example.split_whitespace().collect::<Vec<_>>(), heading);
+    // Another test may have a cortex with a name, for which there is a column then.
+    let unnamed = heading.into_iter().filter(|column| *column != "NAME");
+    assert!(example.split_whitespace().eq(unnamed), "{example}");
     succeeds(&["remove", &text]);
 }
 

@@ -5,7 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod compat_3;
 mod custom_lock;
 mod events;
 mod follow;

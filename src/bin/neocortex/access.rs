@@ -1,12 +1,13 @@
 //! `create`, `read`, `write`, `heal`: a cortex in shell scripts.
 
-use crate::arguments::{Create, Creator, Heal, Kind, Read, Write};
+use crate::arguments::{Create, Creator, Heal, Read, Write};
 use crate::describe::{harmless, harmless_lines, is_poisoned};
 use crate::doctor::surroundings;
 use crate::failure::{plain, Outcome, FAILED, USAGE};
 use crate::output;
 use crate::stop::Stop;
-use crate::value;
+use crate::structure::Form;
+use crate::value::{self, Kind};
 use crate::words;
 use neocortex::{
     inspect, with_built_in_lock, CortexError, CortexResult, CortexSync, Key, Segment,
@@ -196,8 +197,9 @@ pub fn read(arguments: &Read) -> Outcome {
         );
     }
     if let Some(width) = arguments
-        .kind
-        .map(value::width)
+        .form
+        .as_ref()
+        .map(Form::width)
         .filter(|width| length % width != 0)
     {
         return plain(
@@ -215,7 +217,7 @@ pub fn read(arguments: &Read) -> Outcome {
         }
     };
     let mut out = output::lock();
-    match arguments.kind {
+    match &arguments.form {
         None if out.is_terminal() => {
             for line in value::lines(Kind::Hex, &bytes, offset) {
                 writeln!(out, "{line}")?;
@@ -223,10 +225,10 @@ pub fn read(arguments: &Read) -> Outcome {
         }
         None => out.write_all(&bytes)?,
         // Another user's text must not control this user's terminal.
-        Some(kind) if out.is_terminal() => {
-            writeln!(out, "{}", harmless_lines(&value::line(kind, &bytes)))?;
+        Some(form) if out.is_terminal() => {
+            writeln!(out, "{}", harmless_lines(&form.line(&bytes)))?;
         }
-        Some(kind) => writeln!(out, "{}", value::line(kind, &bytes))?,
+        Some(form) => writeln!(out, "{}", form.line(&bytes))?,
     }
     Ok(out.flush()?)
 }
@@ -283,8 +285,8 @@ pub fn write(arguments: &Write) -> Outcome {
             ),
         );
     };
-    let mut bytes = match arguments.kind {
-        Some(kind) => match value::parse(kind, &arguments.values) {
+    let mut bytes = match &arguments.form {
+        Some(form) => match form.bytes(&arguments.values) {
             Ok(bytes) => bytes,
             Err(message) => return plain(USAGE, message),
         },
@@ -300,8 +302,8 @@ pub fn write(arguments: &Write) -> Outcome {
         );
     }
     // The input is most likely from a command that failed.
-    if length == 0 && (arguments.kind.is_none() || !arguments.fill) {
-        let source = match arguments.kind {
+    if length == 0 && (arguments.form.is_none() || !arguments.fill) {
+        let source = match &arguments.form {
             None => "standard input was empty",
             Some(_) => "the values have no bytes",
         };

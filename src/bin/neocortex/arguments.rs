@@ -1,6 +1,7 @@
 //! The sub-commands and their arguments.
 
 use crate::columns::{self, Places};
+use crate::structure::{Form, Forms};
 use crate::words::{age, key, permission, seconds, size, start, unsigned, user, Start};
 use clap::builder::PossibleValuesParser;
 use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
@@ -61,7 +62,7 @@ pub enum Command {
     /// Wait until any of these cortexes changes
     ///
     /// Prints a line for each that has: its key, the commit's number, with --as the value. Ends with status 7 when the
-    /// time is over, and with 3 when one is removed.
+    /// time is over, and with 3 when one is removed. All must exist; with --wait they may be created first.
     Wait(Wait),
     /// The value of each commit, in order, and how many were missed
     ///
@@ -137,9 +138,9 @@ pub struct Inspect {
     pub target: Target,
     #[command(flatten)]
     pub creator: Creator,
-    /// Show the value as this
-    #[arg(long = "as", value_name = "TYPE", value_enum, default_value = "hex")]
-    pub kind: Kind,
+    /// Show the value as this: a type, or the fields of a C structure (u32,f64,u8x16)
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms, default_value = "hex")]
+    pub form: Form,
     /// Where in the value to begin, in bytes
     #[arg(long, default_value = "0", value_parser = size)]
     pub offset: usize,
@@ -158,9 +159,9 @@ pub struct Watch {
     pub keys: Vec<Key>,
     #[command(flatten)]
     pub creator: Creator,
-    /// Show the values, as this
-    #[arg(long = "as", value_name = "TYPE", value_enum)]
-    pub kind: Option<Kind>,
+    /// Show the values, as this: a type, or the fields of a C structure (u32,f64,u8x16)
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms)]
+    pub form: Option<Form>,
     /// End after so many lines
     #[arg(long)]
     pub count: Option<u64>,
@@ -182,9 +183,9 @@ pub struct Wait {
     /// Wait for no longer than so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// Show the values, as this
-    #[arg(long = "as", value_name = "TYPE", value_enum)]
-    pub kind: Option<Kind>,
+    /// Show the values, as this: a type, or the fields of a C structure (u32,f64,u8x16)
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms)]
+    pub form: Option<Form>,
 }
 
 #[derive(Args)]
@@ -194,8 +195,8 @@ pub struct Follow {
     #[command(flatten)]
     pub creator: Creator,
     /// Show the values as this
-    #[arg(long = "as", value_name = "TYPE", value_enum, default_value = "hex")]
-    pub kind: Kind,
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms, default_value = "hex")]
+    pub form: Form,
     /// With which commit to begin: the oldest that is kept, the next (now), or the one after this number
     #[arg(long, value_name = "oldest|now|N", default_value = "oldest", value_parser = start)]
     pub from: Start,
@@ -289,9 +290,9 @@ pub struct Read {
     pub target: Target,
     #[command(flatten)]
     pub creator: Creator,
-    /// Print the value as this, not as raw bytes
-    #[arg(long = "as", value_name = "TYPE", value_enum)]
-    pub kind: Option<Kind>,
+    /// Print the value as this, not as raw bytes: a type, or the fields of a C structure, as in u32,f64,u8x16 (packed: in front: without padding)
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms)]
+    pub form: Option<Form>,
     /// Where in the value to begin, in bytes
     #[arg(long, default_value = "0", value_parser = size)]
     pub offset: usize,
@@ -309,11 +310,11 @@ pub struct Write {
     pub target: Target,
     #[command(flatten)]
     pub creator: Creator,
-    /// What the values are
-    #[arg(long = "as", value_name = "TYPE", value_enum, requires = "values")]
-    pub kind: Option<Kind>,
+    /// What the values are: a type, or the fields of a C structure, as in u32,f64,u8x16 (packed: in front: without padding)
+    #[arg(long = "as", value_name = "TYPE", value_parser = Forms, requires = "values")]
+    pub form: Option<Form>,
     /// The values; none: raw bytes from standard input
-    #[arg(allow_negative_numbers = true, requires = "kind")]
+    #[arg(allow_negative_numbers = true, requires = "form")]
     pub values: Vec<String>,
     /// Where in the value to begin, in bytes
     #[arg(long, default_value = "0", value_parser = size)]
@@ -374,22 +375,4 @@ pub struct Doctor {
     /// An array of objects
     #[arg(long)]
     pub json: bool,
-}
-
-/// The types as which bytes are shown and given.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    F64,
-    F32,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    /// Text, up to the first zero byte
-    Utf8,
-    Hex,
 }

@@ -4,12 +4,11 @@
 //! another. It goes by a position, which is a number, so it reads on without a gap when a participant comes back.
 
 use crate::access::room;
-use crate::arguments::{Follow, Kind};
+use crate::arguments::Follow;
 use crate::describe::harmless;
 use crate::failure::{plain, Outcome, USAGE};
 use crate::output;
 use crate::stop::Stop;
-use crate::value;
 use crate::watch::{is_left, look, removed, PAUSE, SLICE};
 use crate::words::Start;
 use neocortex::{inspect, CortexError, Followed, SegmentObserver};
@@ -33,8 +32,8 @@ pub fn run(arguments: &Follow) -> Outcome {
     let info = inspect::segment(key)?;
     let observer = SegmentObserver::attach(info.key, info.size)?;
     let (size, has_records) = (observer.size(), observer.has_records());
-    if !has_records && size % value::width(arguments.kind) != 0 {
-        let width = value::width(arguments.kind);
+    let width = arguments.form.width();
+    if !has_records && size % width != 0 {
         return plain(
             USAGE,
             format!(
@@ -132,7 +131,7 @@ impl Following<'_> {
     }
 
     fn print(&mut self, found: Followed<()>) -> Outcome {
-        let (version, missed, kind) = (found.version, found.missed, self.arguments.kind);
+        let (version, missed, form) = (found.version, found.missed, &self.arguments.form);
         let mut out = output::lock();
         if self.arguments.json {
             let line = json!({
@@ -140,14 +139,14 @@ impl Following<'_> {
                 "commit_string": version.to_string(),
                 "missed": missed,
                 "length": self.value.len(),
-                "value": value::as_json(kind, &self.value),
-                "value_strings": value::as_strings(kind, &self.value),
+                "value": form.as_json(&self.value),
+                "value_strings": form.as_strings(&self.value),
             });
             writeln!(out, "{line}")?;
         } else {
-            let mut shown = value::line(kind, &self.value);
+            let mut shown = form.line(&self.value);
             // One commit is one line, and another user's text must not control this user's terminal.
-            if kind == Kind::Utf8 {
+            if form.is_text() {
                 shown = harmless(&shown);
             }
             let length = match self.has_records {

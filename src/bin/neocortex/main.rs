@@ -19,6 +19,7 @@ mod remove;
 mod several;
 mod show;
 mod stop;
+mod structure;
 mod top;
 mod value;
 mod watch;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
                 .and_then(|()| follow::run(&arguments)),
         ),
         Command::Watch(arguments) => done(
-            match arguments.keys.len() == 1 && arguments.kind.is_none() {
+            match arguments.keys.len() == 1 && arguments.form.is_none() {
                 true => access::await_creator(&arguments.keys[0], &arguments.creator)
                     .and_then(|()| watch::run(&arguments)),
                 false => several::watch(&arguments),

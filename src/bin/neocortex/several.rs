@@ -4,12 +4,12 @@
 //! that takes the place of another is another one.
 
 use crate::access::room;
-use crate::arguments::{Creator, Kind, Wait, Watch};
+use crate::arguments::{Creator, Wait, Watch};
 use crate::describe::harmless;
 use crate::failure::{plain, Outcome, USAGE};
 use crate::output;
 use crate::stop::Stop;
-use crate::value;
+use crate::structure::Form;
 use crate::watch::{is_left, look, removed, PAUSE, SLICE};
 use crate::{access, failure};
 use neocortex::{inspect, CortexError, Key, Member, SegmentObserver, WaitSet};
@@ -43,20 +43,20 @@ struct News {
 struct Several<'a> {
     all: Vec<One<'a>>,
     set: WaitSet,
-    kind: Option<Kind>,
+    form: Option<&'a Form>,
 }
 
 impl<'a> Several<'a> {
-    fn new(keys: &'a [Key], creator: &Creator, kind: Option<Kind>) -> Outcome<Self> {
+    fn new(keys: &'a [Key], creator: &Creator, form: Option<&'a Form>) -> Outcome<Self> {
         let mut several = Self {
             all: Vec::new(),
             set: WaitSet::new(),
-            kind,
+            form,
         };
         for key in keys {
             access::await_creator(key, creator)?;
             let info = inspect::segment(key)?;
-            let width = kind.map_or(1, value::width);
+            let width = form.map_or(1, Form::width);
             if info.size % width != 0 {
                 let size = info.size;
                 let what = format!(
@@ -134,15 +134,15 @@ impl<'a> Several<'a> {
 
     /// Returns what is new about one, given its version, with the value of this version or a later one.
     fn note(&mut self, index: usize, version: u64) -> Outcome<Option<News>> {
-        let kind = self.kind;
+        let form = self.form;
         let one = &mut self.all[index];
         if version == one.seen {
             return Ok(None);
         }
         let mut told = version;
-        let value = match kind {
+        let value = match form {
             None => None,
-            Some(kind) => {
+            Some(form) => {
                 let mut bytes = room(one.key, one.size)?;
                 bytes.resize(one.size, 0);
                 told = match &one.mapped {
@@ -156,8 +156,8 @@ impl<'a> Several<'a> {
                     },
                 };
                 // One commit is one line, and another user's text must not control this user's terminal.
-                let line = harmless(&value::line(kind, &bytes));
-                Some((line, value::as_json(kind, &bytes)))
+                let line = harmless(&form.line(&bytes));
+                Some((line, form.as_json(&bytes)))
             }
         };
         let not_seen = told.wrapping_sub(one.seen).wrapping_sub(1);
@@ -177,7 +177,7 @@ impl<'a> Several<'a> {
 /// `wait`: prints those that have changed, and ends.
 pub fn wait(arguments: &Wait) -> Outcome {
     let stop = Stop::new()?;
-    let mut several = Several::new(&arguments.keys, &arguments.creator, arguments.kind)?;
+    let mut several = Several::new(&arguments.keys, &arguments.creator, arguments.form.as_ref())?;
     if let Some(since) = arguments.since {
         let [one] = &mut several.all[..] else {
             return plain(USAGE, "--since is the version of one cortex: give one key");
@@ -215,14 +215,14 @@ pub fn wait(arguments: &Wait) -> Outcome {
 /// `watch` of several, or with values.
 pub fn watch(arguments: &Watch) -> Outcome {
     let stop = Stop::new()?;
-    let mut several = Several::new(&arguments.keys, &arguments.creator, arguments.kind)?;
+    let mut several = Several::new(&arguments.keys, &arguments.creator, arguments.form.as_ref())?;
     let begun = Instant::now();
     let mut lines = 0;
     let names: Vec<String> = arguments.keys.iter().map(ToString::to_string).collect();
     let widest = names.iter().map(|name| name.chars().count()).max();
     let width = widest.unwrap_or_default().max("KEY".len());
     if !arguments.json {
-        let value = if arguments.kind.is_some() {
+        let value = if arguments.form.is_some() {
             "  VALUE"
         } else {
             ""

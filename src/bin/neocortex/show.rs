@@ -9,7 +9,6 @@ use crate::describe::{
 use crate::failure::{in_our_words, plain, Outcome, USAGE};
 use crate::output;
 use crate::people;
-use crate::value;
 use neocortex::inspect::{self, People, SegmentInfo, SegmentState};
 use neocortex::{CortexResult, SegmentObserver};
 use serde_json::{json, Value};
@@ -45,11 +44,11 @@ pub fn run(arguments: &Inspect) -> Outcome {
         let mut object = as_json(&info);
         people::add_to_json(&mut object, &info, &people);
         object["value"] = match &bytes {
-            Ok(bytes) => value::as_json(arguments.kind, bytes),
+            Ok(bytes) => arguments.form.as_json(bytes),
             Err(_) => Value::Null,
         };
         object["value_strings"] = match &bytes {
-            Ok(bytes) => value::as_strings(arguments.kind, bytes),
+            Ok(bytes) => arguments.form.as_strings(bytes),
             Err(_) => Value::Null,
         };
         object["value_offset"] = json!(arguments.offset);
@@ -71,7 +70,7 @@ pub fn run(arguments: &Inspect) -> Outcome {
     writeln!(out)?;
     match bytes {
         Ok(bytes) => {
-            for line in value::lines(arguments.kind, &bytes, arguments.offset) {
+            for line in arguments.form.lines(&bytes, arguments.offset) {
                 writeln!(out, "{line}")?;
             }
             let unshown = size.saturating_sub(arguments.offset + bytes.len());

@@ -1,9 +1,27 @@
 //! Bytes as values of a type, and back.
 
-use crate::arguments::Kind;
 use crate::describe::harmless;
 use crate::words::MINUS;
+use clap::ValueEnum;
 use serde_json::{json, Value};
+
+/// The types as which bytes are shown and given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    F64,
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    /// Text, up to the first zero byte
+    Utf8,
+    Hex,
+}
 
 /// Runs `$body` with `$type` for the number type that a kind names; `$other` for text and hex.
 macro_rules! by_kind {
@@ -34,6 +52,11 @@ macro_rules! numbers {
 /// Returns how many bytes one value of the kind has.
 pub fn width(kind: Kind) -> usize {
     by_kind!(kind, T => size_of::<T>(), 1)
+}
+
+/// Returns the alignment that a C compiler of this machine gives the kind.
+pub fn align(kind: Kind) -> usize {
+    by_kind!(kind, T => align_of::<T>(), 1)
 }
 
 /// Text up to the first zero byte; what is not UTF-8 becomes U+FFFD.
@@ -181,7 +204,6 @@ pub fn parse(kind: Kind, words: &[String]) -> Result<Vec<u8>, String> {
 }
 
 fn stringify_kind(kind: Kind) -> String {
-    use clap::ValueEnum;
     kind.to_possible_value()
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }

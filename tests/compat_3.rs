@@ -3,7 +3,9 @@
 #![cfg(feature = "semaphore")]
 #![allow(deprecated)]
 
-use crate::common::Kernel;
+mod common;
+
+use common::Kernel;
 use neocortex::{
     Cortex, CortexError, CortexResult, Semaphore, SemaphorePermission, SemaphoreSettings,
 };
