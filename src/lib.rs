@@ -43,6 +43,7 @@
 //! | bytes whose number is known when the program runs | [`Segment`] |
 //! | another lock, or one of your own | [`CortexBuilder::with_default_lock`], [`CortexSync`]: [locks] |
 //! | what there is on this machine, and who has it | the module [`inspect`], or the command `neocortex` |
+//! | a program with a certain call in it | the chapter [calls], which has all that are shown nowhere else |
 //! | C, C++, Python | `neocortex.h`, `neocortex.hpp`, `pip install neocortex`: the same values |
 //!
 //! The [`guide`] answers questions: what to do after a crash, in containers, with permissions, on which systems, and how to
@@ -70,12 +71,12 @@
 #![cfg_attr(
     feature = "semaphore",
     doc = "",
-    doc = " [names]: guide::names\n [logs]: guide::logs\n [waiting]: guide::waiting\n [values]: guide::values\n [locks]: guide::locks"
+    doc = " [names]: guide::names\n [logs]: guide::logs\n [waiting]: guide::waiting\n [values]: guide::values\n [locks]: guide::locks\n [calls]: guide::calls"
 )]
 #![cfg_attr(
     not(feature = "semaphore"),
     doc = "",
-    doc = " [`guide`]: https://docs.rs/neocortex/4/neocortex/guide/index.html\n [names]: https://docs.rs/neocortex/4/neocortex/guide/names/index.html\n [logs]: https://docs.rs/neocortex/4/neocortex/guide/logs/index.html\n [waiting]: https://docs.rs/neocortex/4/neocortex/guide/waiting/index.html\n [values]: https://docs.rs/neocortex/4/neocortex/guide/values/index.html\n [locks]: https://docs.rs/neocortex/4/neocortex/guide/locks/index.html"
+    doc = " [`guide`]: https://docs.rs/neocortex/4/neocortex/guide/index.html\n [names]: https://docs.rs/neocortex/4/neocortex/guide/names/index.html\n [logs]: https://docs.rs/neocortex/4/neocortex/guide/logs/index.html\n [waiting]: https://docs.rs/neocortex/4/neocortex/guide/waiting/index.html\n [values]: https://docs.rs/neocortex/4/neocortex/guide/values/index.html\n [locks]: https://docs.rs/neocortex/4/neocortex/guide/locks/index.html\n [calls]: https://docs.rs/neocortex/4/neocortex/guide/calls/index.html"
 )]
 // Under `--cfg loom` some items are not used.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]

@@ -122,6 +122,8 @@ pub mod derived {
             before.and(DIGITS[number % 10])
         }
 
+        /// Returns the message.
+        #[doc(hidden)]
         pub const fn text(&self) -> &str {
             let (used, _) = self.bytes.split_at(self.len);
             match core::str::from_utf8(used) {
@@ -133,6 +135,7 @@ pub mod derived {
     }
 
     /// Returns what to do about `bytes` of padding after a field.
+    #[doc(hidden)]
     pub const fn padding(structure: &str, field: &str, bytes: usize) -> Message {
         Message {
             bytes: [0; 512],
