@@ -34,7 +34,7 @@ fn leave_real<L: CortexSync>(input: &mut Unstructured) -> Result<()> {
     let options = SegmentOptions::new()
         .participants(1 + u32::from(input.arbitrary::<u8>()? % 6))
         .slots(1 + u32::from(input.arbitrary::<u8>()? % 8))
-        .align(64 << (input.arbitrary::<u8>()? % 3))
+        .align(16 << (input.arbitrary::<u8>()? % 5))
         .schema(u64::from(input.arbitrary::<u8>()? % 2))
         .persist();
     let segment: Segment<L> = options.create(KEY, size).expect("a shape that can be");

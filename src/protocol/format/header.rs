@@ -4,7 +4,7 @@
 //! **Invariants.** It is written once, before `state` becomes ready, except for `state`, `owner` and `in_use`. An
 //! attacher reads each field once, computes every offset from the few that are free, and refuses the segment if one
 //! differs. No field wider than 32 bits is loaded in one piece, because a 32-bit program may see the segment read-only
-//! and have no such load.
+//! and have no such load; but for `in_use`, which only participants load.
 
 #[cfg(any(loom, test))]
 use super::fields::Blank;
