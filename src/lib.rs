@@ -67,6 +67,7 @@
 //! | `semaphore` | yes | the lock `Semaphore`, and the guide |
 //! | `capi` | yes | the C functions |
 //! | `serde` | | `Serialize` and `Deserialize` of what [`inspect`] returns |
+//! | `stream` | | commits and changes as a `Stream` of futures-core |
 //! | `cli` | | the command `neocortex` |
 #![cfg_attr(
     feature = "semaphore",
@@ -144,6 +145,9 @@ pub use segment::{Batch, Followed, SegmentFollower};
 #[cfg(not(loom))]
 pub use segment::{HugePages, ReadGuard, Segment, SegmentOptions, WriteGuard};
 #[cfg(not(loom))]
+#[cfg(feature = "stream")]
+pub use typed::Commits;
+#[cfg(not(loom))]
 pub use typed::Cortex;
 #[cfg(not(loom))]
 pub use typed::Follower;
@@ -151,8 +155,9 @@ pub use typed::Follower;
 pub use typed::Observer;
 #[cfg(not(loom))]
 pub use typed::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
-#[cfg(not(loom))]
 pub use wait_set::{Change, Changed, ChangedAny, Interrupter, Member, WaitSet, Watchable};
+#[cfg(feature = "stream")]
+pub use wait_set::{Changes, SegmentCommits};
 
 /// The programs in README, as documentation tests.
 #[cfg(doctest)]

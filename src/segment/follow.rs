@@ -118,7 +118,7 @@ impl<'a> SegmentFollower<'a> {
     }
 
     /// Returns the bytes of the longest record, or of the value.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.source.size()
     }
 

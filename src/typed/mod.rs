@@ -7,6 +7,8 @@ mod follower;
 mod guards;
 mod observer;
 mod questions;
+#[cfg(feature = "stream")]
+mod stream;
 mod update;
 mod watchable;
 mod within;
@@ -15,3 +17,5 @@ pub use builder::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
 pub use cortex::Cortex;
 pub use follower::Follower;
 pub use observer::Observer;
+#[cfg(feature = "stream")]
+pub use stream::Commits;

@@ -70,6 +70,49 @@ impl WaitSet {
     }
 }
 
+impl WaitSet {
+    /// Polls for changes. `number` is that of the waker which the listener keeps.
+    pub(super) fn poll_changes(
+        &mut self,
+        number: &mut Option<u64>,
+        context: &mut Context<'_>,
+    ) -> Poll<CortexResult<Vec<Change>>> {
+        self.settle_in();
+        let found = match self.take_changes() {
+            Some(found) => Some(Ok(found)),
+            None => match self.listen(number, context) {
+                // After it was asked for: what comes from here on is told.
+                Ok(()) => self.take_changes().map(Ok),
+                Err(cause) => Some(Err(cause)),
+            },
+        };
+        found.map_or(Poll::Pending, |found| Poll::Ready(found.on_no_key()))
+    }
+
+    fn take_changes(&mut self) -> Option<Vec<Change>> {
+        let has_any = self.look(usize::MAX);
+        has_any.then(|| {
+            // Where that fails the descriptor is readable, and the next wait tells why.
+            let _ = self.arm();
+            self.changes.clone()
+        })
+    }
+
+    fn listen(&mut self, number: &mut Option<u64>, context: &Context<'_>) -> Result<(), Cause> {
+        self.have_watched()?;
+        *number = Some(self.listener.keep_waker(*number, context.waker()));
+        self.ask_helpers();
+        Ok(())
+    }
+
+    /// Has the waker forgotten that [`WaitSet::poll_changes`] has kept.
+    pub(super) fn forget_waker(&self, number: &mut Option<u64>) {
+        if let Some(number) = number.take() {
+            self.listener.forget_waker(number);
+        }
+    }
+}
+
 /// Waits until any member of a set has changed: [`WaitSet::changed`].
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct ChangedAny<'a> {
@@ -78,46 +121,17 @@ pub struct ChangedAny<'a> {
     number: Option<u64>,
 }
 
-impl ChangedAny<'_> {
-    fn look(&mut self) -> Option<Result<Vec<Change>, Cause>> {
-        let has_any = self.set.look(usize::MAX);
-        has_any.then(|| {
-            // Where that fails the descriptor is readable, and the next wait tells why.
-            let _ = self.set.arm();
-            Ok(self.set.changes.clone())
-        })
-    }
-
-    fn listen(&mut self, context: &Context<'_>) -> Result<(), Cause> {
-        self.set.have_watched()?;
-        let number = self.set.listener.keep_waker(self.number, context.waker());
-        self.number = Some(number);
-        self.set.ask_helpers();
-        Ok(())
-    }
-}
-
 impl Future for ChangedAny<'_> {
     type Output = CortexResult<Vec<Change>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.set.settle_in();
-        let found = match self.look() {
-            Some(found) => Some(found),
-            None => match self.listen(context) {
-                // After it was asked for: what comes from here on is told.
-                Ok(()) => self.look(),
-                Err(cause) => Some(Err(cause)),
-            },
-        };
-        found.map_or(Poll::Pending, |found| Poll::Ready(found.on_no_key()))
+        let this = &mut *self;
+        this.set.poll_changes(&mut this.number, context)
     }
 }
 
 impl Drop for ChangedAny<'_> {
     fn drop(&mut self) {
-        if let Some(number) = self.number.take() {
-            self.set.listener.forget_waker(number);
-        }
+        self.set.forget_waker(&mut self.number);
     }
 }

@@ -15,6 +15,7 @@
 //! | `registry`, `helper`, `listener` | threads that sleep for a set that is too large to sleep by itself |
 //! | `loss` | which members are asked for whether they are still there |
 //! | `events`, `changed` | a set in an event loop; a future for one value |
+//! | `stream` | both as streams |
 //! | `alarm` | what ends a wait from outside |
 //! | `member` | the memory of a member |
 
@@ -28,9 +29,15 @@ pub(crate) mod member;
 mod registry;
 mod set;
 mod sleep;
+#[cfg(feature = "stream")]
+mod stream;
 
 pub use alarm::Interrupter;
 pub use changed::Changed;
 pub use events::ChangedAny;
 pub use member::Watchable;
 pub use set::{Change, Member, WaitSet};
+#[cfg(feature = "stream")]
+pub(crate) use stream::Arrivals;
+#[cfg(feature = "stream")]
+pub use stream::{Changes, SegmentCommits};

@@ -337,3 +337,129 @@ fn role_is_refused() {
     let mut future = Box::pin(value.changed(1));
     assert!(poll_once(future.as_mut(), &waker).is_pending());
 }
+
+#[cfg(feature = "stream")]
+mod streams {
+    use super::*;
+    use futures_core::stream::FusedStream;
+    use futures_util::StreamExt;
+    use neocortex::{SegmentOptions, SeqLock};
+
+    #[test]
+    fn a_stream_yields_every_commit_and_ends_with_the_cortex() {
+        let kernel = Kernel::new();
+        let value: Cortex<u64> = CortexBuilder::new(0)
+            .key(kernel.key())
+            .slots(1_024)
+            .create()
+            .unwrap();
+        let other: Cortex<u64> = Cortex::attach(value.key()).unwrap();
+        let mut commits = other.follow(0).into_stream();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (1..=300).for_each(|turn| value.write(turn).unwrap()));
+            for version in 1..=300 {
+                let commit = block_on(commits.next()).unwrap().unwrap();
+                let found = (commit.value, commit.version, commit.missed);
+                assert_eq!(found, (version, version, 0));
+            }
+        });
+        let (parked, waker) = parked();
+        assert!(poll_once(pin!(commits.next()), &waker).is_pending());
+        // The follower goes on where the stream was.
+        value.write(301).unwrap();
+        let mut follower = commits.into_follower();
+        assert_eq!(follower.try_next().unwrap().unwrap().value, 301);
+        value.write(302).unwrap();
+        let mut commits = follower.into_stream();
+        drop(value);
+        assert_eq!(block_on(commits.next()).unwrap().unwrap().value, 302);
+        let error = block_on(commits.next()).unwrap().unwrap_err();
+        assert!(matches!(error, CortexError::Removed { .. }), "{error}");
+        assert!(commits.is_terminated());
+        assert!(block_on(commits.next()).is_none());
+        drop(parked);
+    }
+
+    /// A position of a former cortex is told once, and not for ever.
+    #[test]
+    fn a_stream_is_over_after_an_error_that_would_come_again() {
+        let kernel = Kernel::new();
+        let value = create(&kernel);
+        let mut commits = value.follow(1_000).into_stream();
+        let error = block_on(commits.next()).unwrap().unwrap_err();
+        assert!(
+            matches!(error, CortexError::InvalidArgument { .. }),
+            "{error}"
+        );
+        assert!(block_on(commits.next()).is_none());
+    }
+
+    /// What is no value of the type was passed over, and counts as missed.
+    #[test]
+    fn a_stream_goes_on_after_a_commit_that_is_no_value() {
+        let kernel = Kernel::new();
+        let value: Cortex<u8> = CortexBuilder::new(0)
+            .key(kernel.key())
+            .slots(8)
+            .create()
+            .unwrap();
+        let flag: Cortex<bool> = Cortex::attach(value.key()).unwrap();
+        let mut commits = flag.follow(0).into_stream();
+        for byte in [1, 7, 0] {
+            value.write(byte).unwrap();
+        }
+        assert!(block_on(commits.next()).unwrap().unwrap().value);
+        let error = block_on(commits.next()).unwrap().unwrap_err();
+        assert!(matches!(error, CortexError::InvalidValue { .. }), "{error}");
+        let last = block_on(commits.next()).unwrap().unwrap();
+        assert_eq!((last.value, last.missed), (false, 1));
+    }
+
+    #[test]
+    fn a_stream_of_a_segment_yields_records_and_values() {
+        let kernel = Kernel::new();
+        let options = SegmentOptions::new().slots(8).records();
+        let log = options.create::<SeqLock>(kernel.key(), 100).unwrap();
+        let mut records = log.follow(0).into_stream();
+        log.push(b"first").unwrap();
+        log.push(b"").unwrap();
+        for (record, version) in [(&b"first"[..], 1), (b"", 2)] {
+            let found = block_on(records.next()).unwrap().unwrap();
+            assert_eq!((&found.value[..], found.version), (record, version));
+        }
+        assert_eq!(records.into_follower().position(), 2);
+
+        let options = SegmentOptions::new().slots(8);
+        let values = options.create::<SeqLock>(kernel.key(), 4).unwrap();
+        let mut commits = values.follow(0).into_stream();
+        values.write_at(1, b"x").unwrap();
+        assert_eq!(
+            block_on(commits.next()).unwrap().unwrap().value,
+            [0, b'x', 0, 0]
+        );
+    }
+
+    #[test]
+    fn a_stream_of_a_set_yields_each_change_once() {
+        let kernel = Kernel::new();
+        let values = [create(&kernel), create(&kernel)];
+        let mut set = WaitSet::new();
+        let members = [0, 1].map(|index| set.add(&values[index]));
+        let (_, waker) = parked();
+        {
+            let mut changes = set.changes();
+            assert!(poll_once(pin!(changes.next()), &waker).is_pending());
+            for (value, member) in values.iter().zip(members) {
+                value.write(1).unwrap();
+                let some = block_on(changes.next()).unwrap().unwrap();
+                assert_eq!(some.len(), 1);
+                assert_eq!((some[0].member, some[0].version), (member, 1));
+            }
+            assert!(poll_once(pin!(changes.next()), &waker).is_pending());
+            assert!(!changes.is_terminated());
+        }
+        // The stream has gone, the set is there.
+        values[0].write(2).unwrap();
+        assert_eq!(set.wait(None).unwrap().len(), 1);
+    }
+}
