@@ -19,6 +19,7 @@ pub(crate) mod patience;
 pub(crate) mod slots;
 pub(crate) mod thread_guards;
 pub(crate) mod thread_of_process;
+mod waiters;
 
 use crate::attachment::loss::Watch;
 use crate::error::{Attempt, Cause, Leftover};
@@ -47,6 +48,8 @@ pub(crate) struct Attachment {
     pub(crate) mapped: MappedSegment,
     pub(crate) beacons: Beacons,
     settle: Settle,
+    /// Whether the lock area begins with an owner word, as that of each built-in lock does.
+    has_owner_word: bool,
     /// Which attachment of this process it is; never used twice.
     pub(crate) number: u64,
     me: ClaimedSlot,
@@ -77,12 +80,14 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 const CLAIM_RETRIES: u32 = 100;
 
 impl Attachment {
-    /// Takes over the mapping and claims a slot in it. `lit` says which slots were taken a moment ago.
+    /// Takes over the mapping and claims a slot in it. `lit` says which slots were taken a moment ago, and
+    /// `has_owner_word` whether the lock is a built-in one.
     pub(crate) fn join(
         mapped: MappedSegment,
         beacons: Beacons,
         lit: BeaconValues,
         settle: Settle,
+        has_owner_word: bool,
     ) -> Result<Self, Cause> {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let attachment = Self {
@@ -90,6 +95,7 @@ impl Attachment {
             beacons,
             mapped,
             settle,
+            has_owner_word,
             number,
             me: ClaimedSlot::new(),
             epoch: fork::epoch_word(),
@@ -259,28 +265,6 @@ impl Attachment {
     /// Returns whether this thread holds a read guard of this cortex, through any handle.
     pub(crate) fn is_read_by_this_thread(&self) -> bool {
         own_handles::is_read_by_this_thread(self.own.segment())
-    }
-
-    /// Ends every wait through this handle, or the next one. Async-signal-safe: two atomics and, to
-    /// wake sleepers of other threads, system calls that no lock of this process guards.
-    pub(crate) fn interrupt(&self) {
-        self.interrupts.send();
-        self.wake_own_waiters();
-    }
-
-    /// Ends every wait through this handle from now on. Async-signal-safe, as [`Attachment::interrupt`].
-    pub(crate) fn stop_waits(&self, why: u32) {
-        self.interrupts.stop(why);
-        self.wake_own_waiters();
-    }
-
-    /// Wakes the waiters for change and for room; those of other processes go on sleeping. A waiter for a lock looks
-    /// every 16 ms.
-    pub(crate) fn wake_own_waiters(&self) {
-        futex::wake_all(&self.mapped.signal().signal);
-        if self.mapped.slots.is_lossless() {
-            futex::wake_all(&self.mapped.signal().room);
-        }
     }
 
     /// Releases the slot, and removes the semaphore set if the segment is gone and no participant is left.

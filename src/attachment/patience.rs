@@ -43,9 +43,51 @@ impl Wait {
     }
 }
 
-/// The longest sleep of a waiter for change. A writer that is killed between its commit and its wake leaves the waiters
-/// asleep for at most that long; with the time to get a processor, a waiter returns within 50 ms.
+/// The longest sleep of a waiter for change, where a writer may be at work. A writer that is killed between its commit and
+/// its wake leaves the waiters asleep for at most that long; with the time to get a processor, a waiter returns within
+/// 50 ms.
 pub(crate) const SLICE: Duration = Duration::from_millis(40);
+
+/// The longest sleep of a waiter for change where no writer is at work ([`crate::protocol::owner_word::rest`]). The kernel
+/// is asked after each whether the segment is still there, so that a removal is noticed within a second.
+pub(crate) const LONG_SLICE: Duration = Duration::from_millis(600);
+
+/// After so many slices in vain, a second, a waiter puts the owner word to rest. The next writer then has to wake it twice,
+/// so a value that is written every second, or more often, is waited for in slices.
+const SLICES_IN_VAIN: u32 = 25;
+
+/// How long a waiter for change sleeps: short at first, and long where nothing happens.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    in_vain: u32,
+    is_resting: bool,
+}
+
+impl Slices {
+    /// Asks `rest` whether a writer may be at work, where that is worth it. To be called after the waiter has said that it
+    /// waits, and before it looks.
+    #[inline]
+    pub(crate) fn prepare(&mut self, rest: impl FnOnce() -> bool) {
+        self.is_resting = self.in_vain >= SLICES_IN_VAIN && rest();
+    }
+
+    /// Returns how long to sleep after that look.
+    pub(crate) fn next(&self) -> Duration {
+        match self.is_resting {
+            true => LONG_SLICE,
+            false => SLICE,
+        }
+    }
+
+    /// Notes how a sleep ended that brought nothing new.
+    pub(crate) fn note(&mut self, end: SleepEnd) {
+        match end {
+            SleepEnd::TimeOver => self.in_vain = self.in_vain.saturating_add(1),
+            SleepEnd::Other => self.in_vain = 0,
+            SleepEnd::Signal => {}
+        }
+    }
+}
 
 /// The longest pause of a waiter that nobody wakes.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(1);
@@ -248,6 +290,12 @@ impl<'a> Waiting<'a> {
         Ok(())
     }
 
+    /// Returns whether the wait may sleep for long. Where signals end it, a handler that runs between the last look and the
+    /// sleep is noticed only when the sleep is over.
+    pub(crate) fn may_be_long(&self) -> bool {
+        !self.interrupts.are_sent_by_signals()
+    }
+
     /// Returns how long to sleep now: for as long as this, or for the time that is left.
     pub(crate) fn nap(&self, longest: Duration) -> Duration {
         self.wait.left().map_or(longest, |left| left.min(longest))
@@ -275,6 +323,26 @@ impl<'a> Waiting<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waiter_sleeps_for_long_after_some_slices_in_vain_and_only_where_no_writer_is_at_work() {
+        let mut slices = Slices::default();
+        for _ in 0..SLICES_IN_VAIN {
+            slices.prepare(|| panic!("it is too early"));
+            assert_eq!(slices.next(), SLICE);
+            slices.note(SleepEnd::TimeOver);
+        }
+        slices.prepare(|| false);
+        assert_eq!(slices.next(), SLICE);
+        slices.prepare(|| true);
+        assert_eq!(slices.next(), LONG_SLICE);
+        slices.note(SleepEnd::Signal);
+        slices.prepare(|| true);
+        assert_eq!(slices.next(), LONG_SLICE);
+        slices.note(SleepEnd::Other);
+        slices.prepare(|| panic!("a writer has just come"));
+        assert_eq!(slices.next(), SLICE);
+    }
 
     #[test]
     fn a_word_that_changes_without_news_is_slept_on_less_and_less() {

@@ -8,6 +8,7 @@ use crate::error::{busy, Cause};
 use crate::protocol::atomics::AtomicU32;
 use crate::protocol::owner_word::OwnerWorld;
 use crate::protocol::participants::{Id, Standing};
+use crate::protocol::signal;
 use crate::sys::futex;
 use std::time::Duration;
 
@@ -197,6 +198,12 @@ impl OwnerWorld for Contender<'_> {
 
     fn wake(&self, word: &AtomicU32) {
         Self::wake(self.attachment, self.policy, word);
+    }
+
+    fn rouse(&self) {
+        let line = self.attachment.mapped.signal();
+        signal::rouse(line);
+        futex::wake_all(&line.signal);
     }
 
     fn passed(&self, dead: Id) {

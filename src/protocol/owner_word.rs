@@ -1,13 +1,22 @@
-//! The owner word: 0 is free, anything else is (slot, generation, waiters bit) of the holder.
+//! The owner word: 0 is free, [`RESTING`] is free and at rest, anything else is (slot, generation, waiters bit) of the
+//! holder.
 //!
 //! | word | transition | by |
 //! |---|---|---|
 //! | 0 | → me | [`try_take`] |
 //! | 0 | → me + waiters | a taker that has slept: others may sleep still |
+//! | 0 | → resting | [`rest`], by a process that waits for a commit and is about to sleep for long |
+//! | resting | → me (+ waiters) | [`take_slow`], which then rouses those who sleep for long |
 //! | holder | → holder + waiters | a contender, before it sleeps |
 //! | holder (+ waiters) | → 0 | [`leave`]; wakes if the bit was set |
-//! | dead holder (+ waiters) | → 0 | [`pass_dead`], with the dead slot's beacon held; wakes |
-//! | dead holder (+ waiters) | → 0 | [`settle`], by the slot's next tenant before it is one; the waiters look again within their slice |
+//! | dead holder (+ waiters) | → resting | [`pass_dead`], with the dead slot's beacon held; wakes |
+//! | dead holder (+ waiters) | → resting | [`settle`], by the slot's next tenant before it is one; the waiters look again within their slice |
+//!
+//! **Rest.** A writer that is killed between its commit and its wake-up leaves those who wait for the commit asleep until
+//! their sleep ends by itself, so that they must not sleep for long where a writer may be in that state. A word at rest
+//! says that none is: the next taker finds it, and rouses the sleepers before it does anything else. A taker that dies
+//! before it has roused them leaves its name in the word, and whoever frees the word puts it back to rest. So while a
+//! process sleeps for long, no commit is made. A fast path never takes a word at rest, which costs it nothing.
 //!
 //! **Ordering.** Taking is acquire, leaving is release: what one holder stored the next one sees.
 //! Taking is release too, and a process that judges a holder has loaded the word with acquire: the
@@ -16,7 +25,7 @@
 //! Freeing a dead holder's word is release: the kernel's semaphore operation before it (a full barrier
 //! on both sides) orders it after everything the dead process stored.
 //!
-//! **Why no live holder is ever robbed.** The word is compare-and-swapped to 0 only while holding
+//! **Why no live holder is ever robbed.** The word of a dead holder is compare-and-swapped only while holding
 //! the beacon of the slot that it names. The slot then has no tenant and can get none, so no word
 //! that names it can appear meanwhile, however long this process is stopped. And no word names a
 //! slot that has been let again, because the new tenant settles it before it raises the generation.
@@ -33,7 +42,10 @@ use crate::protocol::participants::{Id, Standing};
 /// Set while a process may be sleeping until the word changes.
 pub(crate) const WAITERS: u32 = 1;
 
-/// Returns the participant that a word names; id 0 for a free one.
+/// Free, and processes may sleep for long until a taker [rouses](OwnerWorld::rouse) them.
+pub(crate) const RESTING: u32 = WAITERS;
+
+/// Returns the participant that a word names; id 0 for a free one, at rest or not.
 pub(crate) fn holder(word: u32) -> Id {
     Id(word & !WAITERS)
 }
@@ -64,6 +76,9 @@ pub(crate) trait OwnerWorld {
     fn sleep(&mut self, word: &AtomicU32, value: u32) -> Result<(), Cause>;
     /// Wakes at least one sleeper.
     fn wake(&self, word: &AtomicU32);
+    /// Wakes every process that waits for a commit, whether or not its word says that it waits: a taker that was killed
+    /// may have cleared that. The caller has just taken a word at rest.
+    fn rouse(&self);
     /// Reports that the word was taken over from a dead holder. No lock is held.
     fn passed(&self, dead: Id);
 }
@@ -103,6 +118,9 @@ pub(crate) fn take_slow(
                 .compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
+                if seen == RESTING {
+                    world.rouse();
+                }
                 return Ok(());
             }
             world.recheck()?;
@@ -125,6 +143,17 @@ pub(crate) fn take_slow(
         } else {
             world.recheck()?;
         }
+    }
+}
+
+/// Puts a free word to rest, for a process that waits for a commit. Returns whether the word is at rest: the caller may
+/// then sleep for long, if a look at `committed` after this finds nothing, on the value that the signal word had before.
+///
+/// Acquire, twice: that look finds what the last holder committed, also where another process put the word to rest.
+pub(crate) fn rest(word: &AtomicU32) -> bool {
+    match word.compare_exchange(0, RESTING, Ordering::Acquire, Ordering::Acquire) {
+        Ok(_) => true,
+        Err(seen) => seen == RESTING,
     }
 }
 
@@ -159,7 +188,7 @@ pub(crate) fn pass_dead(
         }
         _ => {
             // It was not written within the protocol, so it orders nothing.
-            let freed = word.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let freed = word.compare_exchange(seen, RESTING, Ordering::Relaxed, Ordering::Relaxed);
             if freed.is_err() {
                 return Ok(true);
             }
@@ -178,7 +207,7 @@ pub(crate) fn settle(word: &AtomicU32, slot: u32) -> bool {
             return false;
         }
         if word
-            .compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(seen, RESTING, Ordering::Release, Ordering::Relaxed)
             .is_ok()
         {
             return true;

@@ -5,7 +5,7 @@
 //!
 //! **Ordering.** A reader adds to its line, passes a SeqCst fence, and loads the word; a writer swaps
 //! itself into the word, passes a SeqCst fence, and loads the lines. The fences are in one order, so
-//! at least one of the two sees the other: never are both in. A reader that sees 0 (acquire) sees
+//! at least one of the two sees the other: never are both in. A reader that sees a free word (acquire) sees
 //! what the last writer stored before its release; a writer that sees a line at 0 (an acquire; lines
 //! change by read-modify-writes, and taking off is a release) comes after what its readers loaded. A reader that leaves
 //! takes itself off, passes a SeqCst fence, and looks for a writer in the word, so that no writer sleeps on a line that
@@ -44,7 +44,7 @@ pub(crate) fn enter(word: &AtomicU32, line: &ParticipantLine) -> Entry {
         return Entry::Crowded;
     }
     fence_after_rmw();
-    if word.load(Ordering::Acquire) == 0 {
+    if owner_word::holder(word.load(Ordering::Acquire)).0 == 0 {
         Entry::Inside
     } else {
         Entry::Barred
@@ -57,7 +57,7 @@ pub(crate) fn enter(word: &AtomicU32, line: &ParticipantLine) -> Entry {
 pub(crate) fn retreat(word: &AtomicU32, line: &ParticipantLine) -> bool {
     line.remove_reader();
     fence_after_rmw();
-    word.load(Ordering::Relaxed) != 0
+    owner_word::holder(word.load(Ordering::Relaxed)).0 != 0
 }
 
 /// Enters once there is no writer. Returns `false` where the line counts too many. The caller is not counted

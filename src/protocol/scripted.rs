@@ -18,6 +18,7 @@ pub(crate) enum Step {
     MaySleep,
     Sleep(u32),
     Wake(u32),
+    Rouse,
     Passed(Id),
 }
 
@@ -122,6 +123,10 @@ impl OwnerWorld for Scripted<'_> {
     fn wake(&self, word: &AtomicU32) {
         assert_eq!(self.claimed.get(), None, "woken before the beacon is out");
         self.note(Step::Wake(word.load(Ordering::Relaxed)));
+    }
+
+    fn rouse(&self) {
+        self.note(Step::Rouse);
     }
 
     fn passed(&self, dead: Id) {

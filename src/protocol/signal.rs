@@ -20,6 +20,9 @@
 //! so a writer whose fence is later does not load an older word than was seen, and one whose fence is earlier has
 //! committed before the look.
 //!
+//! **Long sleeps.** A waiter that has slept for some slices in vain puts the owner word to rest, and then sleeps for longer:
+//! see [`crate::protocol::owner_word`]. It does so between its question and its look, so that all of the above holds.
+//!
 //! **Requests.** A reader that a publisher overtakes again and again stores to `want` how long its copy takes; the
 //! publisher looks at it after each commit ([`publish`]), and pauses before it stores into the next slot: all
 //! that is committed does not change then ([`pause`]). The reader withdraws the request when its copy has succeeded,
@@ -218,6 +221,17 @@ pub(crate) fn is_word_awaited_after_store(word: &AtomicU32) -> bool {
 /// Changes the word; then every sleeper on it must be woken. Returns `false` if another writer just did.
 pub(crate) fn announce(line: &SignalLine) -> bool {
     announce_on(&line.signal)
+}
+
+/// Changes the word, whether or not a process waits, and leaves the question in it; then every sleeper on it must be
+/// woken. For a caller that has just taken an owner word at rest ([`crate::protocol::owner_word`]) and has not begun to
+/// write, and for one that ends the waits of its own process.
+///
+/// A waiter that asked before finds the word changed when it is about to sleep, or is woken. One that asks after this
+/// finds the owner word taken, or its wait ended: the addition is ordered after that (release), and the waiter passes a
+/// fence between its question and its look.
+pub(crate) fn rouse(line: &SignalLine) {
+    line.signal.fetch_add(STEP, Ordering::Release);
 }
 
 /// [`announce`] of another word that is made as the signal word is.

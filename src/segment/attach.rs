@@ -18,6 +18,7 @@ use crate::attachment::Attachment;
 use crate::error::names::noted;
 use crate::error::{Cause, CortexResult, Told};
 use crate::key::{Key, Wanted};
+use crate::locks::built_in::is_built_in;
 use crate::locks::site::LockSite;
 use crate::locks::CortexSync;
 use crate::permission::Permission;
@@ -107,7 +108,13 @@ pub(super) fn attach_within<K: LockFactory>(
         };
         let permission = Permission::Custom(layout.shape.mode);
         let mapped = MappedSegment::new(mapping, layout, key);
-        let attachment = match Attachment::join(mapped, beacons, lit, kind.settle(&found)) {
+        let attachment = match Attachment::join(
+            mapped,
+            beacons,
+            lit,
+            kind.settle(&found),
+            is_built_in(&found),
+        ) {
             Err(Cause::Removed) => continue,
             result => Arc::new(result?),
         };

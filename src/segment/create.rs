@@ -22,6 +22,7 @@ use crate::error::names::noted;
 use crate::error::remedy::remedy_for_owner;
 use crate::error::{both, Attempt, Cause, CortexResult, Told};
 use crate::key::{Key, Wanted};
+use crate::locks::built_in::is_built_in;
 use crate::locks::site::LockSite;
 use crate::locks::CortexSync;
 use crate::permission::{Owner, Permission};
@@ -264,7 +265,13 @@ fn initialise<K: LockFactory>(
         .attempt("create")
         .map_err(take_back)?
         .into_vec();
-    let attachment = match Attachment::join(mapped, beacons, lit, kind.settle(kind.name())) {
+    let attachment = match Attachment::join(
+        mapped,
+        beacons,
+        lit,
+        kind.settle(kind.name()),
+        is_built_in(kind.name()),
+    ) {
         // As above.
         Err(Cause::Removed) => return remove_segment(id).map(|()| None),
         result => Arc::new(result.map_err(take_back)?),

@@ -2,11 +2,12 @@
 
 use super::handle::Segment;
 use super::observer::SegmentObserver;
-use crate::attachment::patience::{NeedlessWakes, Pauses, Wait, Waiting, SLICE};
+use crate::attachment::patience::{NeedlessWakes, Pauses, Slices, Wait, Waiting};
 use crate::error::{busy, Cause, CortexError, CortexResult, Told, WAITING_FOR_CHANGE};
 use crate::locks::CortexSync;
 use crate::protocol::signal;
 use crate::sys::futex;
+use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -44,7 +45,11 @@ impl<L: CortexSync> Segment<L> {
             Wait::lasting(timeout),
             WAITING_FOR_CHANGE,
         );
+        let slices = RefCell::new(Slices::default());
         let look = || {
+            slices
+                .borrow_mut()
+                .prepare(|| waiting.may_be_long() && self.attachment.rest());
             let version = self.version();
             if version != since {
                 return Some(Ok(version));
@@ -56,7 +61,9 @@ impl<L: CortexSync> Segment<L> {
         };
         let mut wakes = NeedlessWakes::of(1);
         signal::wait(line, look, |word, value| {
-            let end = wakes.sleep(waiting.nap(SLICE), |nap| futex::wait(word, value, nap));
+            let slice = slices.borrow().next();
+            let end = wakes.sleep(waiting.nap(slice), |nap| futex::wait(word, value, nap));
+            slices.borrow_mut().note(end);
             // The next look returns the error, unless there is a new version.
             let _ = waiting.woken(end);
         })
@@ -112,3 +119,6 @@ impl SegmentObserver {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -27,6 +27,16 @@ use crate::sys::SleepEnd;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+/// Whether a sleeper looks at its word at intervals and is woken by nobody.
+pub(crate) const IS_POLLED: bool = cfg!(any(
+    neocortex_portable,
+    not(any(
+        target_os = "linux",
+        target_os = "freebsd",
+        target_os = "openbsd"
+    ))
+));
+
 /// Sleeps on a word of shared memory that this process may only read. A wake reaches it where the system allows that
 /// (Linux: `futex(2)` needs read access alone); elsewhere it sleeps its time out.
 pub(crate) fn wait_read_only(word: &AtomicU32, expected: u32, limit: Duration) -> SleepEnd {

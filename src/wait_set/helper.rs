@@ -239,6 +239,13 @@ impl Work {
             return Some(());
         }
         self.has_news = false;
+        let is_in = |own: &&Own| own.is_in();
+        let mut memories = self
+            .watches
+            .iter()
+            .filter(is_in)
+            .map(|own| &own.watch.memory);
+        self.sleep.slices.prepare(|| memories.all(Memory::rest));
         let asked = self.loss.turn(self.watches.len());
         for (index, own) in self.watches.iter_mut().enumerate() {
             if own.is_in() {

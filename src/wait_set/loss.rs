@@ -4,12 +4,9 @@
 //! system call for each. A set asks for some of its members at a time, so that each has its turn within a second,
 //! and a set of thousands does not spend its time with it.
 
-use crate::attachment::patience::SLICE;
+use crate::attachment::patience::{LONG_SLICE, SLICE};
 use crate::sys::clock;
 use std::ops::Range;
-
-/// In so many turns every member has been asked for.
-const TURNS: usize = 20;
 
 #[derive(Debug)]
 pub(crate) struct LossCheck {
@@ -33,12 +30,18 @@ impl LossCheck {
     }
 
     fn turn_at(&mut self, count: usize, now: u64) -> Range<usize> {
-        if u128::from(now.wrapping_sub(self.asked)) < SLICE.as_millis() {
+        let since = u128::from(now.wrapping_sub(self.asked));
+        if since < SLICE.as_millis() {
             return 0..0;
         }
         self.asked = now;
         let begin = if self.next < count { self.next } else { 0 };
-        self.next = (begin + count.div_ceil(TURNS)).min(count);
+        // As many as it takes for every member to be asked for in the time of a long sleep.
+        let share = match since < LONG_SLICE.as_millis() {
+            true => (count * since as usize).div_ceil(LONG_SLICE.as_millis() as usize),
+            false => return 0..count,
+        };
+        self.next = (begin + share).min(count);
         begin..self.next
     }
 }
@@ -46,6 +49,17 @@ impl LossCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_that_slept_for_long_asks_for_all() {
+        let mut check = LossCheck::new();
+        let begun = check.asked;
+        for count in [0, 1, 20, 1000] {
+            let now = check.asked + LONG_SLICE.as_millis() as u64;
+            assert_eq!(check.turn_at(count, now), 0..count);
+        }
+        assert!(check.asked > begun);
+    }
 
     #[test]
     fn each_member_has_its_turn_within_a_second() {
@@ -59,7 +73,7 @@ mod tests {
                 }
             }
             assert!(asked.iter().all(|&times| times > 0), "{count}: {asked:?}");
-            let most = 25 * count.div_ceil(TURNS);
+            let most = 25 * (count * 40).div_ceil(600);
             assert!(asked.iter().sum::<usize>() <= most, "{count}");
         }
     }

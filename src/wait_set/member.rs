@@ -102,6 +102,14 @@ impl Memory {
         }
     }
 
+    /// Puts its lock to rest. Returns whether a waiter may sleep for long.
+    pub(crate) fn rest(&self) -> bool {
+        match &self.0 {
+            Kind::Participant(attachment) => attachment.rest(),
+            Kind::Observer(_) => false,
+        }
+    }
+
     /// Returns whether a writer wakes those who have asked.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::error::{Attempt, Cause, CortexResult, Told, WAITING_FOR_ANY};
 use crate::protocol::signal;
 use crate::sys::fork;
 use crate::sys::futex::{Expected, ANY_LIMIT};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -235,6 +236,7 @@ impl WaitSet {
         let is_large = self.entries.len() > ANY_LIMIT;
         let is_helped = is_large && self.is_helped();
         let are_woken = self.entries.iter().all(|entry| entry.memory.is_woken());
+        let sleep = RefCell::new(&mut sleep);
         signal::wait_any(
             self,
             |set| {
@@ -247,6 +249,10 @@ impl WaitSet {
                 }
             },
             |set| {
+                sleep
+                    .borrow_mut()
+                    .slices
+                    .prepare(|| waiting.may_be_long() && (is_helped || set.rest()));
                 if set.look(most) {
                     return Some(Ok(()));
                 }
@@ -258,6 +264,7 @@ impl WaitSet {
                     value: set.heard,
                 };
                 let limit = |longest| waiting.nap(longest);
+                let mut sleep = sleep.borrow_mut();
                 match is_large {
                     true if is_helped => sleep.sleep(bell, std::iter::empty(), true, limit),
                     true => sleep.pause(bell, limit),
@@ -265,6 +272,12 @@ impl WaitSet {
                 }
             },
         )
+    }
+
+    /// Puts the locks of all members to rest. Returns whether the set may sleep for long. Helpers of this process do it for
+    /// a set that they watch.
+    fn rest(&self) -> bool {
+        self.entries.iter().all(|entry| entry.memory.rest())
     }
 
     fn words(&self) -> impl Iterator<Item = Expected<'_>> {

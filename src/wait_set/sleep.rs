@@ -1,12 +1,13 @@
 //! How a waiter for many values sleeps: on all the words at once, or, where the system refuses that, for growing pauses.
 
-use crate::attachment::patience::{NeedlessWakes, Pauses, LONGEST_PAUSE, SLICE};
+use crate::attachment::patience::{NeedlessWakes, Pauses, Slices, LONGEST_PAUSE};
 use crate::sys::futex::{self, AnyEnd, Expected};
 use std::time::Duration;
 
 /// Of one wait.
 pub(super) struct Sleep {
     pauses: Pauses,
+    pub(super) slices: Slices,
     wakes: NeedlessWakes,
 }
 
@@ -15,6 +16,7 @@ impl Sleep {
     pub(super) fn of(count: usize) -> Self {
         Self {
             pauses: Pauses::default(),
+            slices: Slices::default(),
             wakes: NeedlessWakes::of(count),
         }
     }
@@ -38,11 +40,14 @@ impl Sleep {
             return;
         }
         let longest = match are_woken {
-            true => SLICE,
+            true => self.slices.next(),
             false => self.pauses.next(),
         };
         match futex::wait_any(bell, words, limit(longest)) {
-            AnyEnd::Slept(end) => self.wakes.note(end),
+            AnyEnd::Slept(end) => {
+                self.wakes.note(end);
+                self.slices.note(end);
+            }
             AnyEnd::Refused => self.pause(bell, limit),
         }
     }

@@ -8,6 +8,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../mixed/sleeps.rs"]
+#[allow(dead_code)]
+mod sleeps;
 mod step;
 
 use common::{proof, Child, Random, Role, LOCKS};

@@ -9,6 +9,7 @@ use crate::error::Cause;
 use crate::protocol::atomics::{fence, Ordering};
 use crate::protocol::owner_word::{self, OwnerWorld};
 use crate::protocol::participants::{self, Id, ParticipantLine, Standing};
+use crate::protocol::signal::{self, SignalLine};
 use crate::protocol::slots_in_use::SlotsInUse;
 use loom::sync::atomic::AtomicU32 as Semaphore;
 use loom::sync::{Condvar, Mutex};
@@ -94,6 +95,7 @@ impl Beacon {
 pub(super) struct Kernel {
     pub(super) word: AtomicU32,
     pub(super) queue: AtomicU32,
+    pub(super) signal: SignalLine,
     pub(super) lines: [ParticipantLine; SLOTS],
     pub(super) in_use: SlotsInUse,
     beacons: [Beacon; SLOTS],
@@ -121,6 +123,7 @@ impl Kernel {
         Self {
             word: AtomicU32::new(0),
             queue: AtomicU32::new(0),
+            signal: SignalLine::new(),
             lines: std::array::from_fn(|_| ParticipantLine::new()),
             in_use: SlotsInUse::new(),
             beacons: std::array::from_fn(|_| Beacon::new()),
@@ -295,6 +298,12 @@ impl OwnerWorld for Participant<'_> {
         if self.sleep == Sleep::UntilWoken {
             self.kernel.wake(word, self.wake_all);
         }
+    }
+
+    fn rouse(&self) {
+        signal::rouse(&self.kernel.signal);
+        super::mortal::step();
+        self.kernel.wake(&self.kernel.signal.signal, true);
     }
 
     fn passed(&self, _dead: Id) {}

@@ -10,6 +10,7 @@
 //! | [`commit`] | relaxed atomics for the racy copy |
 //! | [`follow`] | the same |
 //! | [`signal`] | [`kernel`]: sleeping and waking |
+//! | [`rest`] | the same |
 //! | [`telling`] | [`kernel`]: sleeping on several words |
 //! | [`room`] | the same |
 //! | [`rwlock`] | [`kernel`] |
@@ -54,6 +55,8 @@ pub(crate) mod mortal;
 mod owner;
 #[cfg(test)]
 mod ownership;
+#[cfg(test)]
+mod rest;
 #[cfg(test)]
 mod room;
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use super::kernel::{Kernel, Participant, Sleep};
 use super::mortal::live;
 use super::{explore, explore_deaths};
-use crate::protocol::owner_word::{pass_dead, try_take};
+use crate::protocol::atomics::Ordering;
+use crate::protocol::owner_word::{pass_dead, try_take, RESTING};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -251,7 +252,13 @@ fn who_comes_after_a_thief_sees_what_the_dead_stored() {
             let me = Participant::new(&freer.kernel, ids[1], Sleep::Naps);
             pass_dead(&freer.kernel.word, ids[0].0, &me).unwrap();
         });
-        if try_take(&guarded.kernel.word, ids[2]) {
+        // The word at rest, as `take_slow` takes it.
+        let word = &guarded.kernel.word;
+        let is_taken = word.load(Ordering::Acquire) == RESTING
+            && word
+                .compare_exchange(RESTING, ids[2].0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        if is_taken {
             assert_eq!(guarded.sums(), (1, 0));
             TAKEN.fetch_add(1, SeqCst);
         }

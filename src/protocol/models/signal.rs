@@ -11,17 +11,16 @@ use crate::protocol::format::{state, Header};
 use crate::protocol::lifecycle;
 use crate::protocol::owner_word;
 use crate::protocol::participants::Id;
-use crate::protocol::signal::{self, SignalLine};
+use crate::protocol::signal;
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use std::time::Duration;
 
-struct Board {
-    kernel: Kernel,
+pub(super) struct Board {
+    pub(super) kernel: Kernel,
     counters: CommitLine,
     ranges: RangeLine,
-    line: SignalLine,
     /// What a writer stored, plainly and elsewhere, before each commit.
     notes: [UnsafeCell<u64>; 3],
 }
@@ -30,19 +29,18 @@ struct Board {
 unsafe impl Sync for Board {}
 
 impl Board {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let board = Self {
             kernel: Kernel::new(),
             counters: CommitLine::new(),
             ranges: RangeLine::new(),
-            line: SignalLine::new(),
             notes: std::array::from_fn(|_| UnsafeCell::new(0)),
         };
         board.ledger().initialise();
         Arc::new(board)
     }
 
-    fn ledger(&self) -> Ledger<'_> {
+    pub(super) fn ledger(&self) -> Ledger<'_> {
         Ledger {
             line: &self.counters,
             ranges: &self.ranges,
@@ -57,7 +55,7 @@ impl Board {
             (version != since).then_some(version)
         };
         let sleep = |word: &_, value| self.kernel.sleep(word, value);
-        let version = signal::wait(&self.line, look, sleep);
+        let version = signal::wait(&self.kernel.signal, look, sleep);
         // SAFETY: the commit comes after the note; loom checks it.
         let note = self.notes[version as usize].with(|note| unsafe { *note });
         assert_eq!(note, version);
@@ -70,16 +68,17 @@ impl Board {
     }
 
     /// As `Segment::wake_waiters`.
-    fn wake_waiters(&self) {
-        if signal::is_awaited(&self.line) && signal::announce(&self.line) {
-            self.kernel.wake(&self.line.signal, true);
+    pub(super) fn wake_waiters(&self) {
+        if signal::is_awaited(&self.kernel.signal) && signal::announce(&self.kernel.signal) {
+            self.kernel.wake(&self.kernel.signal.signal, true);
         }
     }
 
     /// As `WriteGuard::publish`.
     fn publish(&self, commit: u64) {
         self.note(commit);
-        let (_, is_wanted) = signal::publish(self.ledger(), &self.line, commit, LineRange::WHOLE);
+        let (_, is_wanted) =
+            signal::publish(self.ledger(), &self.kernel.signal, commit, LineRange::WHOLE);
         if is_wanted {
             self.wake_waiters();
         }
@@ -177,8 +176,8 @@ fn removed_by_another(board: &Arc<Board>) -> (Arc<Header>, thread::JoinHandle<()
     assert!(header.transit(state::INITIALISING, state::READY));
     let (other, others) = (Arc::clone(board), Arc::clone(&header));
     let remover = thread::spawn(move || {
-        lifecycle::mark_removed(&others, &other.line);
-        other.kernel.wake(&other.line.signal, true);
+        lifecycle::mark_removed(&others, &other.kernel.signal);
+        other.kernel.wake(&other.kernel.signal.signal, true);
     });
     (header, remover)
 }
@@ -189,7 +188,7 @@ fn a_removal_wakes_the_waiter() {
         let board = Board::new();
         let (header, remover) = removed_by_another(&board);
         let look = || (header.state() == state::REMOVED).then_some(());
-        signal::wait(&board.line, look, |word, value| {
+        signal::wait(&board.kernel.signal, look, |word, value| {
             board.kernel.sleep(word, value);
         });
         remover.join().unwrap();
@@ -208,7 +207,7 @@ fn a_commit_and_a_removal_both_reach_the_waiter() {
             let is_removed = header.state() == state::REMOVED;
             (is_removed && board.ledger().committed() == 1).then_some(())
         };
-        signal::wait(&board.line, look, |word, value| {
+        signal::wait(&board.kernel.signal, look, |word, value| {
             board.kernel.sleep(word, value);
         });
         remover.join().unwrap();
@@ -227,8 +226,12 @@ fn a_publisher_answers_a_request_where_a_read_gets_through() {
         let publisher = thread::spawn(move || {
             let mut commit = other.ledger().begin().commit;
             loop {
-                let (begun, is_wanted) =
-                    signal::publish(other.ledger(), &other.line, commit, LineRange::WHOLE);
+                let (begun, is_wanted) = signal::publish(
+                    other.ledger(),
+                    &other.kernel.signal,
+                    commit,
+                    LineRange::WHOLE,
+                );
                 if is_wanted {
                     break;
                 }
@@ -238,19 +241,19 @@ fn a_publisher_answers_a_request_where_a_read_gets_through() {
             *its.0.lock().unwrap() = true;
             its.1.notify_all();
             let sleep = |word: &_, value| other.kernel.sleep(word, value);
-            signal::pause(&other.line, || false, sleep);
+            signal::pause(&other.kernel.signal, || false, sleep);
         });
-        let request = board.line.ask(Duration::ZERO);
+        let request = board.kernel.signal.ask(Duration::ZERO);
         let mut has_paused = pauses.0.lock().unwrap();
         while !*has_paused {
             has_paused = pauses.1.wait(has_paused).unwrap();
         }
         drop(has_paused);
         assert!(board.ledger().snapshot(|_| ()).is_some());
-        if board.line.withdraw(request) {
-            board.kernel.wake(board.line.want(), true);
+        if board.kernel.signal.withdraw(request) {
+            board.kernel.wake(board.kernel.signal.want(), true);
         }
         publisher.join().unwrap();
-        assert!(!board.line.is_asked());
+        assert!(!board.kernel.signal.is_asked());
     });
 }

@@ -38,11 +38,28 @@ fn a_free_word_is_taken_and_left() {
 
 #[test]
 fn a_word_that_became_free_is_taken_without_asking_anybody() {
-    for before in [0, WAITERS] {
+    for (before, steps) in [(0, vec![]), (RESTING, vec![Step::Rouse])] {
         let word = AtomicU32::new(before);
-        let mut world = Scripted::new(Standing::Alive, nothing);
+        let mut world = Scripted::new(Standing::Alive, |step| {
+            assert_eq!((step, now(&word)), (Step::Rouse, me().0));
+        });
         take_slow(&word, me(), &mut world).unwrap();
-        assert_eq!((now(&word), world.steps()), (me().0, vec![]));
+        assert_eq!((now(&word), world.steps()), (me().0, steps));
+    }
+}
+
+#[test]
+fn only_a_free_word_is_put_to_rest() {
+    let word = AtomicU32::new(0);
+    assert!(rest(&word));
+    assert_eq!(now(&word), RESTING);
+    assert!(rest(&word), "it is at rest already");
+    assert_eq!(holder(now(&word)).slot(), None);
+    assert!(!try_take(&word, me()), "that would rouse nobody");
+    for held in [other().0, other().0 | WAITERS] {
+        word.store(held, Ordering::Relaxed);
+        assert!(!rest(&word));
+        assert_eq!(now(&word), held);
     }
 }
 
@@ -116,8 +133,8 @@ fn a_dead_holder_is_passed_with_its_beacon_held() {
     for mark in [0, WAITERS] {
         let word = AtomicU32::new(other().0 | mark);
         let world = Scripted::new(Standing::Dead, |step| match step {
-            Step::Claim(_) => assert_ne!(now(&word), 0),
-            Step::Release(_) => assert_eq!(now(&word), 0),
+            Step::Claim(_) => assert_eq!(holder(now(&word)), other()),
+            Step::Release(_) => assert_eq!(now(&word), RESTING),
             _ => {}
         });
         assert!(pass_dead(&word, now(&word), &world).unwrap());
@@ -125,7 +142,7 @@ fn a_dead_holder_is_passed_with_its_beacon_held() {
             Step::Standing(other()),
             Step::Claim(SLOT),
             Step::Release(SLOT),
-            Step::Wake(0),
+            Step::Wake(RESTING),
             Step::Passed(other()),
         ];
         assert_eq!(world.steps(), expected);
@@ -182,11 +199,15 @@ fn a_word_that_nobody_can_have_written_is_swapped_away() {
         let word = AtomicU32::new(seen);
         let world = Scripted::new(Standing::Impossible, nothing);
         assert!(pass_dead(&word, seen, &world).unwrap());
-        assert_eq!(now(&word), 0);
+        assert_eq!(now(&word), RESTING);
         let dead = holder(seen);
         assert_eq!(
             world.steps(),
-            [Step::Standing(dead), Step::Wake(0), Step::Passed(dead)]
+            [
+                Step::Standing(dead),
+                Step::Wake(RESTING),
+                Step::Passed(dead)
+            ]
         );
     }
     // Unless it changed meanwhile.
@@ -207,7 +228,7 @@ fn a_new_tenant_settles_what_names_its_slot_and_nothing_else() {
         assert!(!settle(&word, 0));
         assert_eq!(now(&word), other().0 | mark);
         assert!(settle(&word, SLOT));
-        assert_eq!(now(&word), 0);
+        assert_eq!(now(&word), RESTING);
         assert!(!settle(&word, SLOT));
     }
 }

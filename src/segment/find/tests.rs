@@ -48,7 +48,7 @@ fn no_slot_beyond_the_layout_is_claimed_whatever_the_set_has() {
     assert_eq!(lit.iter().filter(|&&lit| lit != 0).count(), 1);
     let mapped = MappedSegment::new(mapping, narrow, key);
     // Slot 0 is the creator's.
-    let joined = Attachment::join(mapped, beacons, lit, SeqLock::settle);
+    let joined = Attachment::join(mapped, beacons, lit, SeqLock::settle, true);
     assert!(matches!(joined, Err(Cause::Full { limit: 1 })));
     assert_eq!(segment.participants().unwrap(), (1, MANY));
 }

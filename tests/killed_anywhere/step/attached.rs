@@ -1,5 +1,6 @@
 //! Operations on a cortex that others are attached to, killed everywhere, and how those others go on.
 
+use super::long_sleeper::{LongSleeper, LOCK};
 use super::operations::{attach, operations, value, Operation, Scene, LONG, PART, SIZE};
 use super::{await_sleep, c_calls, die_after, wind_up, Point, Tally, Tracee, Trail, Where};
 use crate::common::{check, filled, proof, Foreign, Random};
@@ -60,7 +61,8 @@ impl<L: CortexSync + 'static> Survivors<L> {
         let bytes = self.raw.bytes();
         let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four"));
         let mut lines = (word(68) as usize..).step_by(64).take(word(72) as usize);
-        word(704) != 0 || lines.any(|line| word(line) & 0x3FFF != 0)
+        // 1 is free and at rest.
+        word(LOCK) > 1 || lines.any(|line| word(line) & 0x3FFF != 0)
     }
 
     /// While the other is stopped: an observer sees one of its values, whole.
@@ -241,6 +243,20 @@ fn kill_at<L: CortexSync + 'static>(
             survivors.go_on(&before, died, tally);
         });
     }
+    if operation.scene == Scene::Resting {
+        let sleeper = LongSleeper::beside(&survivors.raw);
+        go_to(&mut other, key, death, tally);
+        survivors.look(&mut before);
+        let died = other.kill();
+        if before.seen == version && !LongSleeper::would_be_passed_by(&survivors.raw) {
+            survivors.go_on(&before, died, tally);
+            return sleeper.join();
+        }
+        // The dead one has committed, or the next writer will not know of the sleeper: it is awake by now.
+        sleeper.join();
+        tally.time_sleeper(died.elapsed());
+        return survivors.go_on(&before, Instant::now(), tally);
+    }
     let holder = &survivors.writer;
     let write = (operation.scene == Scene::WriteHeld).then(|| holder.write_guard().expect("guard"));
     let read = (operation.scene == Scene::ReadHeld).then(|| holder.read_guard().expect("guard"));
@@ -303,7 +319,7 @@ pub fn run<L: CortexSync + 'static>(slots: u32, is_c: bool) -> Tally {
     for operation in &operations {
         let start = Instant::now();
         let version = survivors.reader.version() as u32;
-        let trail = {
+        let (trail, sleeper) = {
             let other = Tracee::start(|| (operation.prepare)(KEY, version));
             if operation.scene == Scene::HolderDead {
                 die_after(|| die_holding::<L>(KEY, slots));
@@ -313,6 +329,8 @@ pub fn run<L: CortexSync + 'static>(slots: u32, is_c: bool) -> Tally {
                 (operation.scene == Scene::WriteHeld).then(|| holder.write_guard().expect("guard"));
             let read =
                 (operation.scene == Scene::ReadHeld).then(|| holder.read_guard().expect("guard"));
+            let sleeper =
+                (operation.scene == Scene::Resting).then(|| LongSleeper::beside(&survivors.raw));
             let stops = if operation.waits() { SLEEPS } else { u32::MAX };
             let trail = std::thread::scope(|scope| {
                 if operation.scene == Scene::Awaited {
@@ -324,7 +342,7 @@ pub fn run<L: CortexSync + 'static>(slots: u32, is_c: bool) -> Tally {
                 guard.abort().expect("abort");
             }
             drop(read);
-            trail
+            (trail, sleeper)
         };
         let commits = survivors.reader.version() as usize - version as usize;
         assert_eq!(
@@ -334,6 +352,7 @@ pub fn run<L: CortexSync + 'static>(slots: u32, is_c: bool) -> Tally {
             operation.name
         );
         survivors.rest();
+        sleeper.into_iter().for_each(LongSleeper::join);
         let others = proof::cases(OTHERS, 0) as usize;
         let points = trail.points(others, &mut random);
         let kills = points.len();

@@ -12,6 +12,7 @@
 pub mod attached;
 pub mod c_calls;
 pub mod life;
+mod long_sleeper;
 pub mod operations;
 pub mod records;
 pub mod storm;

@@ -30,6 +30,8 @@ pub enum Scene {
     HolderDead,
     /// One sleeps until the next commit: the operation has to wake it.
     Awaited,
+    /// One sleeps until the next commit, for long, beside a lock at rest: the operation has to wake it first.
+    Resting,
 }
 
 pub struct Operation {
@@ -205,6 +207,20 @@ pub(super) fn operations<L: CortexSync + 'static>(slots: u32) -> Vec<Operation> 
         operation!(L, "write, awaited", Awaited, whole, |segment, values| {
             segment.write_at(0, &values[1]).expect("write")
         }),
+        operation!(L, "write, at rest", Resting, whole, |segment, values| {
+            segment.write_at(0, &values[1]).expect("write")
+        }),
+        operation!(
+            L,
+            "read guard, at rest",
+            Resting,
+            same,
+            |segment, values| {
+                let guard = segment.read_guard().expect("guard");
+                assert!(guard[..] == values[0][..]);
+                guard.end().expect("end")
+            }
+        ),
         operation!(
             L,
             "write, holder dead",
@@ -258,6 +274,21 @@ pub(super) fn operations<L: CortexSync + 'static>(slots: u32) -> Vec<Operation> 
             guard.copy_from_slice(&values[3]);
             guard.commit().expect("commit")
         }));
+        all.push(operation!(
+            L,
+            "publish, at rest",
+            Resting,
+            three,
+            |segment, values| {
+                let mut guard = segment.write_guard().expect("guard");
+                for value in &values[1..3] {
+                    guard.copy_from_slice(value);
+                    guard.publish().expect("publish");
+                }
+                guard.copy_from_slice(&values[3]);
+                guard.commit().expect("commit")
+            }
+        ));
         all.push(operation!(
             L,
             "mark, publish_and_refresh",
