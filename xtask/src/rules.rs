@@ -182,8 +182,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "a process that takes a held word for one at rest",
         file: "protocol/owner_word.rs",
-        from: "seen => seen == RESTING,",
-        to: "seen => WEAK || seen == RESTING,",
+        from: "Err(seen) => seen == RESTING,",
+        to: "Err(seen) => WEAK || seen == RESTING,",
     },
     Rule {
         what: "a new tenant keeps the generation",

@@ -109,25 +109,25 @@ fn a_reader_that_sleeps_twice_is_counted_once() {
 }
 
 #[test]
-fn a_writer_that_comes_while_a_reader_counts_itself_is_woken() {
+fn a_reader_whose_line_is_crowded_is_not_in_and_disturbs_nobody() {
     let word = AtomicU32::new(0);
     let (queue, line) = (AtomicU32::new(0), counting(READERS_CEILING));
     // A crowded line: the reader is not in, and off its line again.
     let mut world = Scripted::new(Standing::Alive, |_| {});
     assert!(!enter_slow(&word, &queue, &line, &mut world).unwrap());
     assert_eq!((readers(&line), world.steps()), (READERS_CEILING, vec![]));
-    // A word of waiters and nobody: free to look at, but not to enter.
-    word.store(owner_word::WAITERS, Ordering::Relaxed);
-    let line = counting(0);
-    let mut world = Scripted::new(Standing::Alive, |step| {
-        if step == Step::LookAgain {
-            word.store(0, Ordering::Relaxed);
-        }
-    });
+}
+
+#[test]
+fn a_word_at_rest_is_free_for_readers_and_stays_at_rest() {
+    let word = AtomicU32::new(owner_word::RESTING);
+    let (queue, line) = (AtomicU32::new(0), counting(0));
+    assert_eq!(enter(&word, &line), Entry::Inside);
+    let mut world = Scripted::new(Standing::Alive, |_| {});
     assert!(enter_slow(&word, &queue, &line, &mut world).unwrap());
-    assert_eq!(readers(&line), 1);
-    let woken = Step::Wake(line.word().load(Ordering::Relaxed) - 1);
-    assert_eq!(world.steps(), [woken, Step::LookAgain]);
+    assert!(!retreat(&word, &line), "there is no writer to wake");
+    assert_eq!((readers(&line), world.steps()), (1, vec![]));
+    assert_eq!(now(&word), owner_word::RESTING);
 }
 
 #[test]
@@ -136,7 +136,10 @@ fn a_dead_writer_is_passed_by_a_reader() {
     let (queue, line) = (AtomicU32::new(0), counting(0));
     let mut world = Scripted::new(Standing::Dead, |_| {});
     assert!(enter_slow(&word, &queue, &line, &mut world).unwrap());
-    assert_eq!((now(&word), readers(&line), now(&queue)), (0, 1, 0));
+    assert_eq!(
+        (now(&word), readers(&line), now(&queue)),
+        (owner_word::RESTING, 1, 0)
+    );
     assert!(world.steps().contains(&Step::Passed(Id(writer()))));
 }
 

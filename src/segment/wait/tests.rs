@@ -1,6 +1,10 @@
 use super::*;
 use crate::protocol::owner_word::RESTING;
-use crate::{RwLock, SeqLock};
+use crate::{RwLock, SegmentOptions, SeqLock};
+
+fn create<L: CortexSync + 'static>() -> Segment<L> {
+    SegmentOptions::new().create_random(8).unwrap()
+}
 
 fn owner_word<L: CortexSync>(segment: &Segment<L>) -> u32 {
     let word = segment.attachment.mapped.lock_word(0).unwrap();
@@ -13,8 +17,8 @@ fn signal_word<L: CortexSync>(segment: &Segment<L>) -> u32 {
 }
 
 /// Calls this while another thread waits for a commit and has come to rest; it is to end the wait with version 1.
-fn beside_a_long_sleeper<L: CortexSync>(then: impl FnOnce(&Segment<L>)) {
-    let segment = Segment::<L>::create_random(8).unwrap();
+fn beside_a_long_sleeper<L: CortexSync + 'static>(then: impl FnOnce(&Segment<L>)) {
+    let segment = create::<L>();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| segment.wait_changed(0, None).unwrap());
         while owner_word(&segment) != RESTING {
@@ -25,7 +29,7 @@ fn beside_a_long_sleeper<L: CortexSync>(then: impl FnOnce(&Segment<L>)) {
     });
 }
 
-fn a_writer_rouses_before_it_writes<L: CortexSync>() {
+fn a_writer_rouses_before_it_writes<L: CortexSync + 'static>() {
     beside_a_long_sleeper::<L>(|segment| {
         let before = signal_word(segment);
         let guard = segment.write_guard().unwrap();
@@ -72,7 +76,7 @@ fn a_reader_beside_a_long_sleeper_disturbs_nobody() {
 /// The word of a lock of the user's own is no owner word.
 #[test]
 fn a_lock_that_is_not_built_in_is_never_at_rest() {
-    let segment = Segment::<SeqLock>::create_random(8).unwrap();
+    let segment = create::<SeqLock>();
     assert!(segment.attachment.rest() != crate::sys::futex::IS_POLLED);
     let guard = segment.write_guard().unwrap();
     assert!(!segment.attachment.rest());
