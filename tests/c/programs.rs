@@ -164,3 +164,86 @@ fn a_host_that_unloads_the_library_again_and_again_loses_nothing() {
         "{before} keys were free, and {after} are"
     );
 }
+
+/// A plugin that has a wait set's descriptor in its host's event loop, and is unloaded: the helper thread has ended before
+/// the set's close returns, whatever becomes of its code then.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plugin_with_a_wait_set_can_be_unloaded() {
+    use std::ffi::{c_int, c_void, CStr, CString};
+    use std::os::unix::ffi::OsStrExt;
+    use std::ptr::null_mut;
+
+    /// # Safety
+    /// The library is open, and `F` is the function's type in neocortex.h.
+    unsafe fn function<F: Copy>(library: *mut c_void, name: &CStr) -> F {
+        // SAFETY: an open library, a C string.
+        let found = unsafe { libc::dlsym(library, name.as_ptr()) };
+        assert!(!found.is_null(), "{name:?}");
+        // SAFETY: the caller's promise; a pointer to a function is as large as one to data here.
+        unsafe { std::mem::transmute_copy(&found) }
+    }
+
+    let kernel = crate::common::Kernel::new();
+    let path = crate::compile::library().join("libneocortex.so");
+    // Nothing else in this process has helpers.
+    let helpers = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = threads.filter_map(|thread| {
+            let name = std::fs::read_to_string(thread.ok()?.path().join("comm"));
+            name.ok().filter(|name| name.starts_with("neocortex"))
+        });
+        names.count()
+    };
+    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+    for round in 0..200_u64 {
+        // SAFETY: the library that was just built; each function has its type in neocortex.h, and each handle is closed once.
+        let library = std::thread::scope(|scope| {
+            let work = || unsafe {
+                let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW);
+                assert!(!library.is_null());
+                type Create = extern "C" fn(i32, usize, *const c_void) -> *mut c_void;
+                type Add = extern "C" fn(*mut c_void, *mut c_void, u64, *mut c_void) -> i32;
+                type Write = extern "C" fn(*mut c_void, *const c_void, usize) -> i32;
+                type Close = extern "C" fn(*mut c_void) -> i32;
+                let create: Create = function(library, c"neocortex_create");
+                let open: extern "C" fn() -> *mut c_void =
+                    function(library, c"neocortex_wait_set_open");
+                let add: Add = function(library, c"neocortex_wait_set_add");
+                let fd: extern "C" fn(*mut c_void, *mut c_int) -> i32 =
+                    function(library, c"neocortex_wait_set_fd");
+                let write: Write = function(library, c"neocortex_write");
+                let close_set: extern "C" fn(*mut c_void) =
+                    function(library, c"neocortex_wait_set_close");
+                let close: Close = function(library, c"neocortex_close");
+
+                let value = create(kernel.key(), 8, std::ptr::null());
+                assert!(!value.is_null());
+                let set = open();
+                assert_eq!(add(set, value, 0, null_mut()), 0);
+                let mut poll = libc::pollfd {
+                    fd: -1,
+                    events: libc::POLLIN,
+                    revents: 0,
+                };
+                assert_eq!(fd(set, &mut poll.fd), 0);
+                // Also where the helper has only just begun, and where it sleeps.
+                if round % 2 == 0 {
+                    assert_eq!(write(value, (&raw const round).cast(), 8), 0);
+                    assert_eq!(libc::poll(&mut poll, 1, 20_000), 1);
+                    // A thread gives itself its name.
+                    while helpers() != 1 {
+                        std::thread::yield_now();
+                    }
+                }
+                close_set(set);
+                assert_eq!(helpers(), 0, "it has ended before the close returns");
+                assert_eq!(close(value), 0);
+                library as usize
+            };
+            scope.spawn(work).join().unwrap()
+        });
+        // SAFETY: opened above; the thread that has called it is gone.
+        assert_eq!(unsafe { libc::dlclose(library as *mut c_void) }, 0);
+    }
+}
