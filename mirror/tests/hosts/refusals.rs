@@ -48,7 +48,7 @@ fn a_value_that_is_not_accepted_is_refused_and_nothing_is_made() {
     refuses(right, FOLLOW, "size is 128, expected 64");
     right.ask("remove sensor");
     right.ask("make sensor 64 6 2");
-    refuses(right, FOLLOW, "schema is 6, expected 7");
+    refuses(right, FOLLOW, "schema is 0x6, expected 0x7");
     right.ask("remove sensor");
     right.ask("put other 64 9");
     refuses(
