@@ -197,8 +197,8 @@ fn a_plugin_with_a_wait_set_can_be_unloaded() {
     };
     let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     for round in 0..200_u64 {
-        // SAFETY: the library that was just built; each function has its type in neocortex.h, and each handle is closed once.
         let library = std::thread::scope(|scope| {
+            // SAFETY: the library that was just built; each function has its type in neocortex.h, and each handle is closed once.
             let work = || unsafe {
                 let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW);
                 assert!(!library.is_null());
