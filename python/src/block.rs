@@ -5,6 +5,7 @@
 //! the slot, such as a slice that was kept, is counted by the [`Lease`], and turned into a copy.
 
 use crate::any_segment::{Access, AnySegment, Guard};
+use crate::call::call;
 use crate::errors::raise;
 use crate::handle::Handle;
 use crate::lease::{Lease, Private};
@@ -277,7 +278,9 @@ fn disarm(array: &Bound<'_, PyAny>) {
     let others = unsafe { ffi::Py_REFCNT(array.as_ptr()) } - 1;
     if let Ok(memory_view) = array.cast::<pyo3::types::PyMemoryView>() {
         // It refuses where somebody has its buffer, which keeps the lease's.
-        let _ = memory_view.call_method0("release");
+        let _ = memory_view
+            .getattr(pyo3::intern!(py, "release"))
+            .and_then(|it| call(&it, ()));
     } else if others == 0 || names_of(array).is_ok_and(|names| names == others as usize) {
         let _ = put_out_of_use(py, array);
     }
@@ -288,10 +291,10 @@ fn names_of(array: &Bound<'_, PyAny>) -> PyResult<usize> {
     static GET_FRAME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = array.py();
     // What called this: the function with the `with`.
-    let frame = cached(py, &GET_FRAME, "sys", "_getframe")?.call0()?;
+    let frame = call(cached(py, &GET_FRAME, "sys", "_getframe")?, ())?;
     let names = frame.getattr(pyo3::intern!(py, "f_locals"))?;
     let mut count = 0;
-    for value in names.call_method0("values")?.try_iter()? {
+    for value in call(&names.getattr("values")?, ())?.try_iter()? {
         count += usize::from(value?.is(array));
     }
     Ok(count)
@@ -305,7 +308,10 @@ fn ended(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 
 /// Gives the array these contents: none that could be taken for a value.
 fn put_out_of_use(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<()> {
-    array.call_method1(pyo3::intern!(py, "__setstate__"), (ended(py)?,))?;
+    call(
+        &array.getattr(pyo3::intern!(py, "__setstate__"))?,
+        (ended(py)?,),
+    )?;
     Ok(())
 }
 
@@ -324,7 +330,7 @@ pub(crate) fn update(
         value::copy(py, &bytes[..buffer.len()], buffer);
         Ok(())
     })?;
-    let result = change.call1((&value,)).and_then(|changed| {
+    let result = call(change, (&value,)).and_then(|changed| {
         // An array may have been changed in place.
         let is_same = changed.is_none() && matches!(handle.kind, Kind::Array { .. });
         let new = if is_same { &value } else { &changed };

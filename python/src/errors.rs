@@ -1,5 +1,6 @@
 //! From an error of the crate to an exception of the package, in the words of this surface.
 
+use crate::call::{call, imported};
 use neocortex::{CortexError, Surface};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -38,10 +39,10 @@ pub(crate) fn raise(py: Python<'_>, error: &CortexError) -> PyErr {
         _ => ("CortexError", None),
     };
     let make = || {
-        let class = py.import("neocortex._errors")?.getattr(class)?;
+        let class = imported(py, "neocortex._errors", class)?;
         match errno {
-            Some(errno) => class.call1((errno, text)),
-            None => class.call1((text,)),
+            Some(errno) => call(&class, (errno, text)),
+            None => call(&class, (text,)),
         }
     };
     make().map_or_else(|error| error, PyErr::from_value)
@@ -50,12 +51,8 @@ pub(crate) fn raise(py: Python<'_>, error: &CortexError) -> PyErr {
 /// Returns an exception of this class of `neocortex._errors` with a message of this package's own.
 #[cold]
 pub(crate) fn own(py: Python<'_>, class: &str, text: String) -> PyErr {
-    let make = || {
-        py.import("neocortex._errors")?
-            .getattr(class)?
-            .call1((text,))
-    };
-    make().map_or_else(|error| error, PyErr::from_value)
+    let make = imported(py, "neocortex._errors", class).and_then(|class| call(&class, (text,)));
+    make.map_or_else(|error| error, PyErr::from_value)
 }
 
 #[cold]

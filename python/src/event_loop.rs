@@ -7,6 +7,7 @@
 //! if nobody does, the next change takes it out. One that nobody waits for any more without having been told is taken
 //! out at once.
 
+use crate::call::call;
 use crate::errors::{closed, raise};
 use crate::handle::Handle;
 use crate::shared::{locked, EndsWaits, Shared};
@@ -128,7 +129,7 @@ impl EndsWaits for Watched {
     }
 
     fn tell(&self, py: Python<'_>) {
-        if let Err(error) = self.wake.call0(py) {
+        if let Err(error) = call(self.wake.bind(py), ()) {
             error.write_unraisable(py, None);
         }
     }

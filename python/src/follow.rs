@@ -1,5 +1,6 @@
 //! `c.follow()`: each commit once and in order, or how many were missed.
 
+use crate::call::{call, imported};
 use crate::errors::raise;
 use crate::handle::Handle;
 use crate::patience::Patience;
@@ -56,7 +57,7 @@ impl Follow {
         };
         *crate::shared::locked(&self.position) = version;
         let commit = cached(py, &COMMIT, "neocortex._commit", "Commit")?;
-        commit.call1((value, version, missed)).map(Some)
+        call(commit, (value, version, missed)).map(Some)
     }
 }
 
@@ -102,9 +103,10 @@ impl Follow {
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let (handle, timeout) = (slf.get().handle.clone_ref(py), slf.get().timeout);
-        py.import("neocortex._events")?
-            .getattr("next_commit")?
-            .call1((slf, handle, timeout))
+        call(
+            &imported(py, "neocortex._events", "next_commit")?,
+            (slf, handle, timeout),
+        )
     }
 }
 

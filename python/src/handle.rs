@@ -1,5 +1,6 @@
 //! What both kinds of handles have, `Cortex` and `Observer`: they read, wait and follow.
 
+use crate::call::{call, imported};
 use crate::errors::raise;
 use crate::follow::Follow;
 use crate::patience::Patience;
@@ -103,10 +104,10 @@ impl Handle {
             Some(since) => since,
             None => slf.get().version()?,
         };
-        slf.py()
-            .import("neocortex._events")?
-            .getattr("changed")?
-            .call1((slf, since, timeout))
+        call(
+            &imported(slf.py(), "neocortex._events", "changed")?,
+            (slf, since, timeout),
+        )
     }
 
     #[pyo3(signature = (since=None, timeout=None))]
@@ -232,7 +233,7 @@ impl Handle {
                 name => name.into_pyobject(py)?.into_any(),
             }
         };
-        let again = py.import("neocortex._describe")?.getattr("attach_again")?;
+        let again = imported(py, "neocortex._describe", "attach_again")?;
         let class: Bound<'py, PyType> = slf.get_type();
         let shape = this.shape(py);
         let arguments = (class, key, this.dtype(py), shape, this.schema);

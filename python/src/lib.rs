@@ -7,12 +7,14 @@
 //! | `follow`, `watch`, `event_loop` | commits in order; changes of many; changes for event loops |
 //! | `value` | from bytes to a value of Python's and back |
 //! | `shared`, `any_segment`, `patience`, `errors`, `messages` | a handle's segment, its lock, waiting with the interpreter released, what is said of failures |
+//! | `call` | calls into Python: all of them, for what its end does |
 //!
 //! **The interpreter** is released by every call that copies more than 4 KiB, or waits. **Threads:** a handle may be used by
 //! any number; nothing relies on the interpreter's lock (`gil_used = false`).
 
 mod any_segment;
 mod block;
+mod call;
 mod cortex;
 mod errors;
 mod event_loop;

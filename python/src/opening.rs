@@ -1,6 +1,7 @@
 //! `create` and `attach`.
 
 use crate::any_segment::{AnySegment, LockChoice};
+use crate::call::{call, imported};
 use crate::errors::{own, raise};
 use crate::handle::Handle;
 use crate::messages::{named, other_contents};
@@ -48,15 +49,12 @@ fn schema_from(schema: Option<&Bound<'_, PyAny>>, text: Option<&str>) -> PyResul
 }
 
 fn describe<'py>(py: Python<'py>, function: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("neocortex._describe")?.getattr(function)
+    imported(py, "neocortex._describe", function)
 }
 
 /// Closes what is open at the end of the interpreter, however that comes about.
 fn expect_end(py: Python<'_>) -> PyResult<()> {
-    py.import("neocortex._end")?
-        .getattr("expect")?
-        .call0()
-        .map(drop)
+    call(&imported(py, "neocortex._end", "expect")?, ()).map(drop)
 }
 
 fn seconds(timeout: Option<f64>) -> PyResult<Option<Duration>> {
@@ -131,7 +129,7 @@ pub(crate) fn create(
         );
         return Err(own(py, "InvalidArgument", text));
     };
-    let described = describe(py, "of_value")?.call1((value,))?;
+    let described = call(&describe(py, "of_value")?, (value,))?;
     type Described<'py> = (
         String,
         Bound<'py, PyAny>,
@@ -201,7 +199,7 @@ pub(crate) fn attach(
 ) -> PyResult<Handle> {
     let (dtype, shape, schema) = what;
     let shape = shape.unwrap_or_else(|| PyTuple::empty(py).into_any());
-    let described = describe(py, "of_type")?.call1((dtype, shape))?;
+    let described = call(&describe(py, "of_type")?, (dtype, shape))?;
     let (kind, dtype, shape, size, text): (
         String,
         Bound<'_, PyAny>,
@@ -244,7 +242,7 @@ pub(crate) fn attach(
     let size = segment.size();
     if schema.is_none() && text.is_none() {
         // Bytes of whatever number: what they must be is known only now.
-        let text: String = describe(py, "text_of_bytes")?.call1((size,))?.extract()?;
+        let text: String = call(&describe(py, "text_of_bytes")?, (size,))?.extract()?;
         wanted = schema_of(&text);
         if segment.schema() != wanted {
             let error = CortexError::Layout {

@@ -1,6 +1,7 @@
 //! What a cortex holds, and how its bytes become a value of Python's and back.
 
 use crate::any_segment::AnySegment;
+use crate::call::{call, imported};
 use crate::errors::raise;
 use crate::lease::Lease;
 use crate::patience::Patience;
@@ -35,7 +36,7 @@ pub(crate) fn cached<'py>(
     name: &str,
 ) -> PyResult<&'py Bound<'py, PyAny>> {
     let found = cell.get_or_try_init(py, || -> PyResult<Py<PyAny>> {
-        Ok(py.import(module)?.getattr(name)?.unbind())
+        Ok(imported(py, module, name)?.unbind())
     })?;
     Ok(found.bind(py))
 }
@@ -195,7 +196,7 @@ impl Kind {
         dtype: &Py<PyAny>,
         shape: &Py<PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        cached(py, &EMPTY, "numpy", "empty")?.call1((shape, dtype))
+        call(cached(py, &EMPTY, "numpy", "empty")?, (shape, dtype))
     }
 
     /// Reads into a new value by `read`, which fills a buffer.
@@ -267,7 +268,7 @@ impl Kind {
                     return write(bytes.get());
                 }
                 let as_array = cached(py, &AS_ARRAY, "neocortex._describe", "as_array")?;
-                let array = as_array.call1((value, dtype, shape))?;
+                let array = call(as_array, (value, dtype, shape))?;
                 write(Bytes::of(&array, false)?.get())
             }
         }
@@ -302,9 +303,14 @@ impl Kind {
         let py = lease.py();
         let over = match self {
             Self::Array { dtype, shape } => {
-                let bytes =
-                    cached(py, &FROM_BUFFER, "numpy", "frombuffer")?.call1((lease, "u1"))?;
-                cached(py, &NDARRAY, "numpy", "ndarray")?.call1((shape, dtype, bytes))?
+                let bytes = call(
+                    cached(py, &FROM_BUFFER, "numpy", "frombuffer")?,
+                    (lease, "u1"),
+                )?;
+                call(
+                    cached(py, &NDARRAY, "numpy", "ndarray")?,
+                    (shape, dtype, bytes),
+                )?
             }
             // SAFETY: a new reference, or NULL with an exception.
             _ => unsafe {

@@ -93,12 +93,36 @@ ENDS = {
     "an event loop in a daemon thread": """
         import asyncio
         async def wait():
-            task = asyncio.create_task(c.changed(c.version)); await asyncio.sleep(0)
-            # A daemon thread that runs Python below a compiled function then, as the first `changed` does for its imports,
-            # is ended by CPython (before 3.14) in a way that aborts.
-            ready.set(); await task
+            ready.set(); await c.changed(c.version)
         ready = threading.Event()
         threading.Thread(target=asyncio.run, args=(wait(),), daemon=True).start(); ready.wait()""",
+    # Python that runs below a compiled function and asks for the interpreter after its end: CPython before 3.14 unwinds
+    # the thread's stack then, which aborts where a frame of Rust is in it.
+    "a daemon thread that imports for its first change": """
+        class Slow:
+            def find_spec(self, name, path, target=None):
+                if name.startswith("neocortex."):
+                    ready.set()
+                    while True:
+                        time.sleep(0)
+        sys.meta_path.insert(0, Slow())
+        ready = threading.Event()
+        threading.Thread(target=lambda: c.changed(0), daemon=True).start(); ready.wait()""",
+    "a daemon thread that updates": """
+        def change(now):
+            ready.set()
+            while True:
+                time.sleep(0)
+        ready = threading.Event()
+        threading.Thread(target=c.update, args=(change,), daemon=True).start(); ready.wait()""",
+    "a daemon thread that converts what it writes": """
+        class Slow:
+            def __array__(self, *_, **__):
+                ready.set()
+                while True:
+                    time.sleep(0)
+        ready = threading.Event()
+        threading.Thread(target=c.write, args=(Slow(),), daemon=True).start(); ready.wait()""",
     "a daemon thread in a block": """
         def hold():
             with c.writing() as a:

@@ -45,8 +45,7 @@ pub fn run(arguments: &Bench) -> MirrorResult<ExitCode> {
                 let _ = send.send(now() - stamp(&first));
             })?;
             print(b"ready\n")?;
-            let ages = (0..number(count)?).map_while(|_| arrived.recv_timeout(SILENCE).ok());
-            tell("age", ages.collect())
+            arrivals(number(count)?, || Ok(arrived.recv_timeout(SILENCE).ok()))
         }
         ["tcp-send", address, size, count, pause] => {
             let mut stream = TcpStream::connect(address).map_err(failed)?;
@@ -61,13 +60,10 @@ pub fn run(arguments: &Bench) -> MirrorResult<ExitCode> {
             let (mut stream, _) = socket.accept().map_err(failed)?;
             stream.set_read_timeout(Some(SILENCE)).map_err(failed)?;
             let mut bytes = vec![0; number(size)?];
-            let ages = (0..number(count)?).map_while(|_| {
-                stream
-                    .read_exact(&mut bytes)
-                    .ok()
-                    .map(|()| now() - stamp(&bytes))
-            });
-            tell("age", ages.collect())
+            arrivals(number(count)?, || {
+                let read = stream.read_exact(&mut bytes);
+                Ok(read.ok().map(|()| now() - stamp(&bytes)))
+            })
         }
         _ => Err(MirrorError::Config(
             "bench: which part? See the text of `bench.rs`".to_owned(),
@@ -142,23 +138,36 @@ fn watch(name: &str, count: u64) -> MirrorResult<ExitCode> {
     let options = SegmentOptions::new().wait_for_creator(Some(SILENCE));
     let segment: Segment<SeqLock> = options.attach(name, 0)?;
     print(b"ready\n")?;
-    let (mut ages, mut bytes) = (Vec::new(), vec![0; segment.size()]);
-    let (mut version, begin) = (segment.version(), Instant::now());
+    let (mut version, mut bytes) = (segment.version(), vec![0; segment.size()]);
     let mut next = || -> CortexResult<u64> {
         segment.wait_changed(version, Some(SILENCE))?;
         version = segment.read_versioned(0, &mut bytes)?;
         Ok(now() - stamp(&bytes))
     };
-    let mut last = begin;
-    for _ in 0..count {
-        match next() {
-            Ok(age) => ages.push(age),
-            Err(CortexError::Timeout { .. }) => break,
-            Err(error) => return Err(error.into()),
-        }
+    arrivals(count, || match next() {
+        Ok(age) => Ok(Some(age)),
+        Err(CortexError::Timeout { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// Prints how many values came in a second, from the first one on, and how old they were.
+fn arrivals(
+    count: u64,
+    mut next: impl FnMut() -> MirrorResult<Option<u64>>,
+) -> MirrorResult<ExitCode> {
+    let mut ages = Vec::new();
+    let (mut first, mut last) = (Instant::now(), Instant::now());
+    while (ages.len() as u64) < count {
+        let Some(age) = next()? else { break };
         last = Instant::now();
+        if ages.is_empty() {
+            first = last;
+        }
+        ages.push(age);
     }
-    let per_second = ages.len() as f64 / (last - begin).as_secs_f64();
+    let intervals = ages.len().saturating_sub(1) as f64;
+    let per_second = intervals / (last - first).as_secs_f64().max(1e-9);
     print(format!("seen {per_second:.1} in a second\n").as_bytes())?;
     tell("age", ages)
 }
