@@ -383,6 +383,7 @@ impl Task for Follower {
             self.status.foreign,
         );
         self.board.write(&mut self.status, before != after);
-        Next::Stay(Vec::new())
+        // What comes rings the bell.
+        Next::Stay(Vec::new(), false)
     }
 }

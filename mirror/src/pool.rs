@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What one name needs to have done, again and again.
 pub trait Task: Send {
-    /// Returns whether there is something to do now. It is called up to [`FASTEST`] apart.
+    /// Returns whether there is something to do now. It is called from [`FASTEST`] to [`SLOWEST`] apart.
     fn is_due(&mut self, now: Instant) -> bool;
 
     /// Does what there is to do.
@@ -25,24 +25,25 @@ pub type Job = Box<dyn FnOnce() + Send>;
 
 /// What comes after a step.
 pub enum Next {
-    /// The task stays, and these jobs are to be run.
-    Stay(Vec<Job>),
+    /// The task stays, and these jobs are to be run. Whether something has happened after which more is likely to follow
+    /// that no [`Bell`] tells of: it is then looked more often whether the task is due.
+    Stay(Vec<Job>, bool),
     /// The task has ended.
     End,
 }
 
-/// How soon the leader looks again after something was done.
+/// How soon the leader looks again after something has happened.
 const FASTEST: Duration = Duration::from_micros(50);
-/// For how long it looks that often.
-const BRISK: Duration = Duration::from_millis(2);
 /// How soon it looks again where nothing happens.
-const SLOWEST: Duration = Duration::from_millis(1);
+const SLOWEST: Duration = Duration::from_millis(4);
+/// In between, this part of the time for which nothing has happened: what comes regularly is late by as small a part of its
+/// interval, and costs as many looks, whatever the interval is.
+const PART: u32 = 16;
 /// The most threads: as many answers may wait for slow links at once.
 const MOST_THREADS: usize = 64;
 /// The threads that stay when there is nothing to do.
 const FEWEST_THREADS: usize = 2;
 
-#[derive(Default)]
 struct State {
     /// Tasks that are new, or were done.
     returned: Vec<Box<dyn Task>>,
@@ -52,9 +53,10 @@ struct State {
     threads: usize,
     /// Those that lead, or wait to.
     free: usize,
+    /// When something has happened last.
+    happened: Instant,
 }
 
-#[derive(Default)]
 struct Shared {
     tasks: Mutex<Vec<Box<dyn Task>>>,
     state: Mutex<State>,
@@ -89,9 +91,19 @@ impl Pool {
     /// # Errors
     /// Where the system gives no thread.
     pub fn new() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        lock(&shared.state).threads = 1;
-        lock(&shared.state).free = 1;
+        let shared = Arc::new(Shared {
+            tasks: Mutex::default(),
+            state: Mutex::new(State {
+                returned: Vec::new(),
+                jobs: VecDeque::new(),
+                is_rung: false,
+                is_closed: false,
+                threads: 1,
+                free: 1,
+                happened: Instant::now(),
+            }),
+            bell: Condvar::new(),
+        });
         start(&shared)?;
         Ok(Self(shared))
     }
@@ -144,9 +156,12 @@ fn run(shared: &Arc<Shared>) {
                 match catch_unwind(AssertUnwindSafe(|| task.step(Instant::now()))) {
                     // The panic's message was printed; the task is dropped, and says that it has ended.
                     Err(_) | Ok(Next::End) => None,
-                    Ok(Next::Stay(mut jobs)) => {
+                    Ok(Next::Stay(mut jobs, has_happened)) => {
                         let first = jobs.pop();
                         let mut state = lock(&shared.state);
+                        if has_happened {
+                            state.happened = Instant::now();
+                        }
                         state.jobs.extend(jobs);
                         match state.is_closed {
                             // It goes without the lock, which its end may need.
@@ -177,8 +192,6 @@ fn run(shared: &Arc<Shared>) {
 /// Leads until there is work; `None` where the pool has ended.
 fn lead(shared: &Shared) -> Option<Work> {
     let mut tasks = lock(&shared.tasks);
-    let begin = Instant::now();
-    let mut pause = FASTEST;
     loop {
         {
             let mut state = lock(&shared.state);
@@ -202,12 +215,10 @@ fn lead(shared: &Shared) -> Option<Work> {
             let pause = if tasks.is_empty() {
                 Duration::from_secs(3600)
             } else {
-                pause
+                let quiet = now.saturating_duration_since(state.happened);
+                (quiet / PART).clamp(FASTEST, SLOWEST)
             };
             drop(shared.bell.wait_timeout(state, pause));
-        }
-        if now - begin > BRISK {
-            pause = (pause * 2).min(SLOWEST);
         }
     }
 }
@@ -235,7 +246,7 @@ mod tests {
             }
             self.left -= 1;
             let _ = self.is_done.send(self.left);
-            Next::Stay(self.job.take().into_iter().collect())
+            Next::Stay(self.job.take().into_iter().collect(), false)
         }
     }
 

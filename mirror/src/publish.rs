@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 /// For how long the claims of others are waited for before the name is claimed.
 const LOOK_ROUND: Duration = Duration::from_millis(300);
 /// How often it is looked whether the cortex is there, or was removed.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a read may take while writers overtake it.
 const READ: Duration = Duration::from_millis(500);
 
@@ -324,7 +324,7 @@ impl Task for Publisher {
         }
         self.next = now + LOOK_AGAIN;
         if let State::Offering(offer) = &mut self.state {
-            if now - offer.looked >= LOOK_AGAIN * 2 {
+            if now - offer.looked >= LOOK_AGAIN {
                 offer.looked = now;
                 if offer.observer.is_removed() {
                     self.withdraw();
@@ -337,7 +337,7 @@ impl Task for Publisher {
         if matches!(self.state, State::Attaching) {
             self.attach(now, &claims);
         }
-        let was_alive = self.status.alive;
+        let (was_alive, had) = (self.status.alive, self.status.applied);
         let jobs = self.answer(now);
         debug_assert!(LOOK_AGAIN < BEAT);
         let is_news = !jobs.is_empty() || self.status.alive != was_alive;
@@ -345,6 +345,7 @@ impl Task for Publisher {
         if self.board.is_lost() {
             self.say("the status was removed from the kernel's tables; a second mirror of this name would not be noticed".to_owned());
         }
-        Next::Stay(jobs)
+        // Nothing tells an observer of a commit. Where one came the next one is looked for more often.
+        Next::Stay(jobs, self.status.applied != had)
     }
 }

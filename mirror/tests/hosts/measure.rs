@@ -90,6 +90,19 @@ fn measure_times_and_rates() {
     one(&mut net, 65536, 1000, 5000);
     one(&mut net, 8 << 20, 50, 100_000);
     one(&mut net, 8 << 20, 200, 0);
+    flood(&mut net, 8 << 20);
+}
+
+/// How many values of a writer that never waits for the network come through.
+fn flood(net: &mut Net, size: usize) {
+    let (left, right) = crate::links::split(net);
+    left.run(&format!("bench write sensor {size} 1 0"));
+    let _publisher = left.mirror(&format!("publish sensor {LISTEN}"));
+    let _follower = right.mirror(&format!("follow sensor --create {CONNECT}"));
+    let watching = right.bench("watch sensor 200", "ready");
+    let wrote = left.run(&format!("bench write sensor {size} 3000 1000")).1;
+    let ends = [("mirror, writer", wrote), ("mirror", watching.output())];
+    lines(&format!("{size} B, a flood of 3000 values"), &ends);
 }
 
 #[test]
