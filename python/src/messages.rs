@@ -1,5 +1,6 @@
 //! Messages that say what Python's caller knows a cortex by: its name, its dtype and its shape, on both sides.
 
+use crate::call::{call, imported};
 use crate::errors::own;
 use crate::handle::Handle;
 use neocortex::{inspect, CortexError};
@@ -26,12 +27,9 @@ pub(crate) fn named(py: Python<'_>, error: PyErr, key: i32, expected: &str) -> P
         return error;
     };
     let make = || -> PyResult<String> {
-        let describe = py.import("neocortex._describe")?;
         let said = error.value(py).str()?;
-        let difference = describe.getattr("difference")?;
-        difference
-            .call1((said, expected, info.size, info.schema))?
-            .extract()
+        let difference = imported(py, "neocortex._describe", "difference")?;
+        call(&difference, (said, expected, info.size, info.schema))?.extract()
     };
     make().map_or_else(|error| error, |text| own(py, "Mismatch", text))
 }
@@ -44,9 +42,9 @@ pub(crate) fn about(py: Python<'_>, error: PyErr, handle: &Handle) -> PyErr {
             segment if segment.name().is_empty() => segment.key().to_string(),
             segment => format!("{:?}", segment.name()),
         };
-        let about = py.import("neocortex._describe")?.getattr("about")?;
+        let about = imported(py, "neocortex._describe", "about")?;
         let who = format!("cortex {key} of {}", handle.contents(py)?);
-        Ok(PyErr::from_value(about.call1((error.value(py), who))?))
+        Ok(PyErr::from_value(call(&about, (error.value(py), who))?))
     };
     make().unwrap_or_else(|_| error.clone_ref(py))
 }
