@@ -1703,18 +1703,20 @@ template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A) noexc
 template <class R, class C, class A> parameter<A> parameter_of(R (C::*)(A) const noexcept);
 
 // The first of these that there is.
-template <int Rank> struct rank : rank<Rank - 1> {};
-template <> struct rank<0> {};
-template <class T, class Change> auto see_parameter(rank<3>) -> decltype(parameter_of(std::declval<Change>()));
-template <class T, class Change> auto see_parameter(rank<2>) -> decltype(parameter_of(&Change::operator()));
+struct last_choice {};
+struct third_choice : last_choice {};
+struct second_choice : third_choice {};
+struct first_choice : second_choice {};
+template <class T, class Change> auto see_parameter(first_choice) -> decltype(parameter_of(std::declval<Change>()));
+template <class T, class Change> auto see_parameter(second_choice) -> decltype(parameter_of(&Change::operator()));
 // Of a generic lambda, with the T that a parameter by value has; with `auto &&` it is a T &&.
 template <class T, class Change>
-auto see_parameter(rank<1>) -> decltype(parameter_of(&Change::template operator()<T>));
-template <class T, class Change> parameter<T &> see_parameter(rank<0>);
+auto see_parameter(third_choice) -> decltype(parameter_of(&Change::template operator()<T>));
+template <class T, class Change> parameter<T &> see_parameter(last_choice);
 
 // Whether a change of its parameter is a change of the value.
 template <class Change, class T> constexpr bool changes_the_value() {
-  using seen = typename decltype(see_parameter<T, std::decay_t<Change>>(rank<3>()))::type;
+  using seen = typename decltype(see_parameter<T, std::decay_t<Change>>(first_choice()))::type;
   return std::is_reference_v<seen> && !std::is_const_v<std::remove_reference_t<seen>>;
 }
 

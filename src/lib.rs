@@ -145,9 +145,6 @@ pub use segment::{Batch, Followed, SegmentFollower};
 #[cfg(not(loom))]
 pub use segment::{HugePages, ReadGuard, Segment, SegmentOptions, WriteGuard};
 #[cfg(not(loom))]
-#[cfg(feature = "stream")]
-pub use typed::Commits;
-#[cfg(not(loom))]
 pub use typed::Cortex;
 #[cfg(not(loom))]
 pub use typed::Follower;
@@ -155,8 +152,12 @@ pub use typed::Follower;
 pub use typed::Observer;
 #[cfg(not(loom))]
 pub use typed::{CortexBuilder, KeyChoice, NoKey, WithKey, WithRandomKey};
+#[cfg(not(loom))]
 pub use wait_set::{Change, Changed, ChangedAny, Interrupter, Member, WaitSet, Watchable};
-#[cfg(feature = "stream")]
+
+#[cfg(all(feature = "stream", not(loom)))]
+pub use typed::Commits;
+#[cfg(all(feature = "stream", not(loom)))]
 pub use wait_set::{Changes, SegmentCommits};
 
 /// The programs in README, as documentation tests.

@@ -2,9 +2,10 @@
 //!
 //! Each attachment has a [`Record`] here: which segment it is of, the thread that holds the owner word through it, and
 //! the read guards that it counts itself. The fast paths store into their own record, as they would into the
-//! attachment; the list is walked only by a thread that is about to wait.
+//! attachment; a list is walked only by a thread that is about to wait. There are many lists, and which one a record is in
+//! follows from its segment: what a walk takes does not grow with the handles of other segments.
 //!
-//! **Invariants.** A record is never freed, only used again, so that the list can be walked without a lock, which a
+//! **Invariants.** A record is never freed, only used again, so that a list can be walked without a lock, which a
 //! forked child could inherit locked. A thread's own token is in a record only while that thread holds the word
 //! through it: no other thread stores it. What a child finds of its parent's is of another epoch, and does not count.
 //!
@@ -34,6 +35,14 @@ impl SegmentName {
     fn new(segment_id: i32, beacon_key: i32) -> Self {
         Self(u64::from(segment_id as u32) << 32 | u64::from(beacon_key as u32))
     }
+
+    /// Returns the list in which the records of this segment are: by multiplication with 2^64 divided by the golden ratio,
+    /// whose upper bits differ for names that are near one another.
+    fn list(self) -> &'static List {
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let place = self.0.wrapping_mul(SPREAD) >> (u64::BITS - LISTS.ilog2());
+        &HANDLES[place as usize]
+    }
 }
 
 /// One attachment of this process.
@@ -51,18 +60,44 @@ pub(crate) struct Record {
     next: AtomicPtr<Record>,
 }
 
-/// The list of all records, which only grows.
-static FIRST: AtomicPtr<Record> = AtomicPtr::new(std::ptr::null_mut());
+/// Records, the newest first. It only grows.
+struct List(AtomicPtr<Record>);
 
-fn all() -> impl Iterator<Item = &'static Record> {
-    // Acquire: see `add`. The links behind the first are older, and published by the same release sequence.
-    let mut next = FIRST.load(Ordering::Acquire);
-    std::iter::from_fn(move || {
-        // SAFETY: what is in the list was leaked (`add`), and is never freed; null ends it.
-        let record = unsafe { next.as_ref() }?;
-        next = record.next.load(Ordering::Relaxed);
-        Some(record)
-    })
+/// How many lists there are: a power of two, more than most programs have segments.
+const LISTS: usize = 1024;
+
+static HANDLES: [List; LISTS] = [const { List(AtomicPtr::new(std::ptr::null_mut())) }; LISTS];
+
+impl List {
+    fn records(&self) -> impl Iterator<Item = &'static Record> {
+        // Acquire: see `add`. The links behind the first are older, and published by the same release sequence.
+        let mut next = self.0.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: what is in the list was leaked (`add`), and is never freed; null ends it.
+            let record = unsafe { next.as_ref() }?;
+            next = record.next.load(Ordering::Relaxed);
+            Some(record)
+        })
+    }
+
+    /// One more in the list, which is the caller's.
+    fn add(&self) -> &'static Record {
+        let record: &Record = Box::leak(Box::new(Record {
+            is_used: AtomicBool::new(true),
+            ..Record::default()
+        }));
+        let mut first = self.0.load(Ordering::Relaxed);
+        loop {
+            record.next.store(first, Ordering::Relaxed);
+            let new = std::ptr::from_ref(record).cast_mut();
+            // Release: a thread that finds it finds it whole. Each compare-and-swap goes on the release sequence of those
+            // before, so it need not acquire.
+            match (self.0).compare_exchange_weak(first, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return record,
+                Err(now) => first = now,
+            }
+        }
+    }
 }
 
 /// A record for as long as its attachment lives.
@@ -77,7 +112,8 @@ impl OwnHandle {
                 // Acquire: its former attachment is done with it (`drop`).
                 && !record.is_used.swap(true, Ordering::Acquire)
         };
-        let record = all().find(take).unwrap_or_else(add);
+        let list = segment.list();
+        let record = list.records().find(take).unwrap_or_else(|| list.add());
         record.number.store(number, Ordering::Relaxed);
         // Release: a thread that sees this name sees nothing older than the number, and than what `drop` left
         // (`is_of`).
@@ -88,25 +124,6 @@ impl OwnHandle {
     /// For those who keep it at hand; they keep the attachment as well.
     pub(crate) fn record(&self) -> &'static Record {
         self.0
-    }
-}
-
-/// One more in the list, which is the caller's.
-fn add() -> &'static Record {
-    let record: &Record = Box::leak(Box::new(Record {
-        is_used: AtomicBool::new(true),
-        ..Record::default()
-    }));
-    let mut first = FIRST.load(Ordering::Relaxed);
-    loop {
-        record.next.store(first, Ordering::Relaxed);
-        let new = std::ptr::from_ref(record).cast_mut();
-        // Release: a thread that finds it finds it whole. Each compare-and-swap goes on the release sequence of those
-        // before, so it need not acquire.
-        match FIRST.compare_exchange_weak(first, new, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return record,
-            Err(now) => first = now,
-        }
     }
 }
 
@@ -173,7 +190,8 @@ pub(crate) fn is_read_by_this_thread(segment: SegmentName) -> bool {
 }
 
 fn all_of(segment: SegmentName) -> impl Iterator<Item = &'static Record> {
-    all().filter(move |record| record.is_of(segment))
+    let records = segment.list().records();
+    records.filter(move |record| record.is_of(segment))
 }
 
 #[cfg(test)]
@@ -213,6 +231,29 @@ mod tests {
             !is_guarded_by_this_thread(one),
             "a handle that is gone holds nothing"
         );
+    }
+
+    /// A thousand cortexes of one process do not make a wait for one of them a thousand times as long.
+    #[test]
+    fn the_handles_of_many_segments_are_in_many_lists() {
+        for names in [
+            (0..1_000)
+                .map(|id| SegmentName::new(id, 7))
+                .collect::<Vec<_>>(),
+            (0..1_000)
+                .map(|id| SegmentName::new(id << 15, id))
+                .collect(),
+            (0..1_000)
+                .map(|key| SegmentName::new(3, key << 12))
+                .collect(),
+        ] {
+            let mut counts = std::collections::HashMap::new();
+            for name in names {
+                *counts.entry(std::ptr::from_ref(name.list())).or_insert(0) += 1;
+            }
+            let longest = counts.values().max().copied().unwrap_or(0);
+            assert!(longest <= 8, "{longest} of 1,000 in one list");
+        }
     }
 
     #[test]

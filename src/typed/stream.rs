@@ -22,8 +22,9 @@ impl<'a, T: Readable> Follower<'a, T> {
     /// ```
     /// # async fn task(log: neocortex::Cortex<u64>) -> neocortex::CortexResult<()> {
     /// use futures_util::StreamExt;
+    /// use neocortex::Commits;
     ///
-    /// let mut commits = log.follow(log.version()).into_stream();
+    /// let mut commits: Commits<'_, u64> = log.follow(log.version()).into_stream();
     /// while let Some(commit) = commits.next().await {
     ///     let commit = commit?;
     ///     println!("{}: {}, {} missed before it", commit.version, commit.value, commit.missed);

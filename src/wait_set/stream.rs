@@ -74,6 +74,22 @@ impl<'a> SegmentFollower<'a> {
     /// Returns the commits as a stream, for any executor: each with a copy of the value, or of the record (feature
     /// `stream`).
     ///
+    /// ```
+    /// # async fn task(log: neocortex::Segment) -> neocortex::CortexResult<()> {
+    /// use futures_util::StreamExt;
+    /// use neocortex::SegmentCommits;
+    ///
+    /// let mut records: SegmentCommits<'_> = log.follow(0).into_stream();
+    /// if let Some(record) = records.next().await {
+    ///     println!("{}", String::from_utf8_lossy(&record?.value));
+    /// }
+    /// // Without a task it goes on from there.
+    /// let mut follower = records.into_follower();
+    /// let mut record = Vec::new();
+    /// follower.next_record(&mut record, None)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// It may be dropped at any time, and [`SegmentCommits::into_follower`] gives the follower back: no commit is lost. It is
     /// over after an error, such as `Removed` when the segment was removed and every commit that is kept has been read;
     /// but for `Corrupt`, where a record was passed over.
@@ -142,11 +158,11 @@ impl WaitSet {
     /// ```
     /// # async fn task(pose: neocortex::Cortex<f64>) -> neocortex::CortexResult<()> {
     /// use futures_util::StreamExt;
-    /// use neocortex::WaitSet;
+    /// use neocortex::{Changes, WaitSet};
     ///
     /// let mut set = WaitSet::new();
     /// set.add(&pose);
-    /// let mut changes = set.changes();
+    /// let mut changes: Changes<'_> = set.changes();
     /// while let Some(some) = changes.next().await {
     ///     for change in some? {
     ///         println!("{:?} has version {}", change.member, change.version);

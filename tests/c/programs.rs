@@ -165,8 +165,8 @@ fn a_host_that_unloads_the_library_again_and_again_loses_nothing() {
     );
 }
 
-/// A plugin that has a wait set's descriptor in its host's event loop, and is unloaded: the helper thread has ended before
-/// the set's close returns, whatever becomes of its code then.
+/// A plugin that has a wait set's descriptor in its host's event loop, and is unloaded: the helper thread ends with the
+/// set, whatever becomes of its code then.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_plugin_with_a_wait_set_can_be_unloaded() {
@@ -237,7 +237,14 @@ fn a_plugin_with_a_wait_set_can_be_unloaded() {
                     }
                 }
                 close_set(set);
-                assert_eq!(helpers(), 0, "it has ended before the close returns");
+                // The kernel lists a thread for a moment after it can be joined.
+                let is_gone = || {
+                    (0..2_000).any(|_| {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                        helpers() == 0
+                    })
+                };
+                assert!(helpers() == 0 || is_gone(), "it ends with the set");
                 assert_eq!(close(value), 0);
                 library as usize
             };

@@ -673,7 +673,7 @@ fn writer_that_gives_up_lets_readers_in_again() {
     let cortex = create::<RwLock>(&kernel, 2);
     let (writer, stranger) = (again(&cortex), &again(&cortex));
     let guard = cortex.read_guard().unwrap();
-    writer.set_timeout(Some(Duration::from_millis(30)));
+    writer.set_timeout(Some(Duration::from_millis(500)));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             is_late!(writer.write([2; 100]));
