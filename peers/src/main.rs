@@ -59,6 +59,10 @@ fn main() -> ExitCode {
     if let Some(earlier) = earlier {
         println!("\n{}", earlier.render(&rows));
     }
+    // Some rows end helpers that are then the last to leave a cortex.
+    if let Err(error) = neocortex::inspect::reclaim_orphans() {
+        eprintln!("{error}");
+    }
     let Some(path) = arguments.json else {
         return ExitCode::SUCCESS;
     };
