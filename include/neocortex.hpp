@@ -1716,7 +1716,7 @@ template <class T, class Change> parameter<T &> see_parameter(last_choice);
 
 // Whether a change of its parameter is a change of the value.
 template <class Change, class T> constexpr bool changes_the_value() {
-  using seen = typename decltype(see_parameter<T, std::decay_t<Change>>(first_choice()))::type;
+  using seen = typename decltype(see_parameter<T, std::decay_t<Change>>(first_choice{}))::type;
   return std::is_reference_v<seen> && !std::is_const_v<std::remove_reference_t<seen>>;
 }
 
