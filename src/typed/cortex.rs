@@ -269,7 +269,7 @@ where
         self.write_within(&value, Limit::Never)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_within(&self, value: &T, limit: Limit) -> CortexResult<()> {
         if size_of::<T>() <= SMALL {
             // SAFETY: as in `read_within`; the slot is ours between begin and commit.
