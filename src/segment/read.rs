@@ -93,8 +93,8 @@ impl<L: CortexSync> Segment<L> {
 
     /// Reads by `copy`, which is given the number of the last commit and its slot, as many times as it takes: its last
     /// result is from one commit. The closure is `Copy`, so that its captures stay in registers: only the slow path
-    /// gets a copy of them in memory.
-    #[inline]
+    /// gets a copy of them in memory. Always inline, as [`Segment::write_with`].
+    #[inline(always)]
     pub(crate) fn read_with<R>(
         &self,
         limit: Limit,
@@ -114,6 +114,7 @@ impl<L: CortexSync> Segment<L> {
     }
 
     /// Reads under the lock, and releases it.
+    #[inline]
     fn read_locked<R>(&self, copy: impl Fn(u64, *mut u8) -> R) -> CortexResult<R> {
         let ledger = self.slots.ledger();
         let is_poisoned = self.slots.count == 1 && ledger.is_unfinished();
