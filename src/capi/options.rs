@@ -85,6 +85,27 @@ pub(super) const CREATE_FLAGS: u32 = NEOCORTEX_IN_PLACE
     | NEOCORTEX_LOCK_IN_MEMORY
     | NEOCORTEX_HUGE_PAGES
     | NEOCORTEX_PREFER_HUGE_PAGES;
+
+/// The names, as messages have them ([`crate::error::surface`]), of the flags that only some calls take.
+const FLAG_NAMES: [(u32, &str); 12] = [
+    (NEOCORTEX_IN_PLACE, "in_place"),
+    (NEOCORTEX_FORCE_OWNERSHIP, "force_ownership"),
+    (NEOCORTEX_REPLACE_STALE, "replace_stale"),
+    (NEOCORTEX_PERSIST, "persist"),
+    (NEOCORTEX_READ_ONLY, "Observer"),
+    (NEOCORTEX_RANDOM_KEY, "random_key"),
+    (NEOCORTEX_OPEN_OR_CREATE, "open_or_create"),
+    (NEOCORTEX_RECORDS, "records"),
+    (NEOCORTEX_LOSSLESS, "lossless"),
+    (NEOCORTEX_SET_OWNER, "owner"),
+    (NEOCORTEX_LOCK_IN_MEMORY, "lock_in_memory"),
+    (
+        NEOCORTEX_HUGE_PAGES | NEOCORTEX_PREFER_HUGE_PAGES,
+        "huge_pages",
+    ),
+];
+
+/// What attaching takes.
 pub(super) const ATTACH_FLAGS: u32 = NEOCORTEX_READ_ONLY
     | NEOCORTEX_NEVER_WAIT
     | NEOCORTEX_DUMP
@@ -177,9 +198,12 @@ impl Request {
                 ATTACH_FLAGS => "creating",
                 _ => "attaching",
             };
+            let wrong = flags & !allowed;
+            let names = FLAG_NAMES.iter().filter(|(flag, _)| wrong & flag != 0);
+            let names: Vec<String> = names.map(|(_, name)| format!("`{name}`")).collect();
             let detail = format!(
-                "options.flags has {:#x}, which is for {other} only",
-                flags & !allowed
+                "options.flags has {} ({wrong:#x}), for {other} only. Leave it out here",
+                names.join(" and "),
             );
             return Err(Cause::invalid(detail));
         }

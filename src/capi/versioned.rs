@@ -35,8 +35,12 @@ pub(super) unsafe fn read_versioned<T: Versioned>(
     let size = unsafe { given.cast::<usize>().read_unaligned() };
     if size < T::FIRST_SIZE {
         let detail = format!(
-            "{what}: struct_size is {size}, and the first version of the structure has {}. Set it to sizeof the structure",
-            T::FIRST_SIZE
+            "{what}: struct_size is {size}, and the first version of the structure has {}. Set it to sizeof the structure{}",
+            T::FIRST_SIZE,
+            match what {
+                "options" => ", as NEOCORTEX_OPTIONS_INIT does",
+                _ => "",
+            }
         );
         return Err(Cause::invalid(detail));
     }

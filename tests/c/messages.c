@@ -86,7 +86,7 @@ static void messages_name_what_the_header_names(void)
     refused(options, invalid, "options.mode", "0o1777");
     options.mode = 0;
     options.flags = NEOCORTEX_READ_ONLY;
-    refused(options, invalid, "options.flags has 0x10", "attaching only");
+    refused(options, invalid, "options.flags has NEOCORTEX_READ_ONLY (0x10)", "attaching only");
     options.flags = 0;
     options.struct_size = 8;
     refused(options, invalid, "struct_size is 8", "sizeof");
